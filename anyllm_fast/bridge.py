@@ -1,0 +1,99 @@
+"""How a call meets a target: verbatim, renamed or translated. The one place that asks whether the client's dialect is the target's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from anyllm_fast import ids, wire
+from anyllm_fast.call import Call, Target
+from anyllm_fast.dialects import DIALECTS
+from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
+from anyllm_fast.neutral.dialect import Dialect
+from anyllm_fast.neutral.reply import Reply, replay
+from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
+from anyllm_fast.neutral.usage import Usage
+
+
+class Bridge:
+    """One call to one target. `body` is what goes upstream; the rest says how the reply comes back."""
+
+    __slots__ = ("body", "client", "max_frame", "options", "same", "upstream")
+
+    def __init__(self, client: Dialect, upstream: Dialect, body: bytes, options: StreamOptions, max_frame: int) -> None:
+        self.client = client
+        self.upstream = upstream
+        self.same = client is upstream
+        self.body = body
+        self.options = options
+        self.max_frame = max_frame
+
+    def open_pipe(self) -> Pipe:
+        return self.upstream.open_pipe(self.client, self.options, self.max_frame)
+
+    def whole(self, body: bytes, call: Call) -> tuple[bytes, Usage, str]:
+        """The upstream's whole reply as the client reads it, its token counts, and why it stopped."""
+        if self.same:
+            return body, self.upstream.read_usage(body), ""
+        reply = self._read(body, call)
+        return self.client.write_reply(reply, self.options, call.losses), reply.usage, reply.stop_reason or ""
+
+    def streamed(self, body: bytes, call: Call) -> tuple[bytes, Usage, str]:
+        """The same, where the client asked for a stream and the upstream sent one JSON document."""
+        reply = self._read(body, call)
+        encoder = self.client.encoder(self.options)
+        replay(reply, encoder)
+        return encoder.take(), reply.usage, reply.stop_reason or ""
+
+    def check(self, body: bytes, status: int) -> None:
+        """A 200 that is no reply is the upstream's failure: empty, HTML, or an error object. Raises UpstreamError."""
+        start = body.lstrip()[:1]
+        if start != b"{":
+            what = "an empty body" if not start else "an HTML page" if start == b"<" else "something that is not a JSON object"
+            raise UpstreamBroken(f"the upstream answered {status} with {what}")
+        failure = self.upstream.read_failure(body)
+        if failure is not None:
+            raise refused(failure, 502)
+
+    def _read(self, body: bytes, call: Call) -> Reply:
+        try:
+            return self.upstream.read_reply(body, call.losses)
+        except ValueError as error:  # msgspec's errors are ValueErrors
+            raise UpstreamBroken(f"the upstream's reply is not a {self.upstream.name} reply: {error}") from error
+
+
+def open_bridge(call: Call, target: Target, max_frame: int) -> Bridge:
+    """Raises InvalidRequest for a body that cannot be read, or that says something the target's dialect has no words for."""
+    upstream = DIALECTS[target.dialect]
+    client = call.dialect
+    model = call.target_model
+    body = call.body
+    if client is not upstream:
+        request = client.read_request(body, call.losses)
+        body = upstream.write_request(request, model, target.profile(model), call.losses)
+    elif model != call.model:
+        body = wire.splice_model(body, _escaped(model))
+    options = StreamOptions(_escaped(call.model), ids.new_hex().encode(), int(call.started_wall), call.include_usage)
+    return Bridge(client, upstream, body, options, max_frame)
+
+
+def refused(failure: Failure, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> UpstreamRefused:
+    """The upstream's own failure as an answer; `status` where it named none."""
+    return UpstreamRefused(
+        failure.message, status=failure.status or status, kind=failure.kind, code=failure.code, headers=headers
+    )
+
+
+def refuse_losses(call: Call) -> None:
+    """on_loss=refuse: a request that would lose something is not sent."""
+    if not call.losses:
+        return
+    path, reason = next(iter(call.losses))
+    others = len(list(call.losses)) - 1
+    more = f" (and {others} more: {call.losses.header().decode()})" if others else ""
+    raise InvalidRequest(f"cannot be carried to this backend: {reason}{more}; refused because on_loss is `refuse`", where=path)
+
+
+def _escaped(text: str) -> bytes:
+    return msgspec.json.encode(text)[1:-1]

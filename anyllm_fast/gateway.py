@@ -1,0 +1,186 @@
+"""The life of a call: screen, read, admit, forward, relay, settle. The only file that knows the order.
+
+Everything before the commit point (the first thing in a reply that a client would act on) can still become an error with a true
+status; what happens after it becomes the dialect's in-band error. Both are written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from anyllm_fast import body, faults, headers, operations
+from anyllm_fast.bridge import Bridge, open_bridge, refuse_losses, refused
+from anyllm_fast.call import Call, Policies, Route, Target
+from anyllm_fast.config import Settings
+from anyllm_fast.errors import GatewayError, Internal, UpstreamBroken, UpstreamRefused
+from anyllm_fast.relay import Relay, answer
+from anyllm_fast.router import Router
+from anyllm_fast.upstream import Timeouts, Upstream, UpstreamReply, UpstreamRequest
+
+_ERROR_BODY_LIMIT = 1 << 20
+_WATCH_AFTER = 0.02
+"""Seconds until a call's client is watched: most replies are faster than that, and the 50 ms promise still holds."""
+
+
+class Gateway:
+    """One per worker. Owns nothing but references: the upstream client, the router, the policies in their order."""
+
+    def __init__(self, settings: Settings, router: Router, upstreams: Mapping[str, Upstream], policies: Policies) -> None:
+        self.settings = settings
+        self.router = router
+        self.upstreams = upstreams
+        self.policies = policies
+        self.operations = operations.OPERATIONS
+        limits = settings.timeouts
+        self._whole = Timeouts(limits.connect, limits.first_byte, limits.idle, 0.0)
+        self._streamed = Timeouts(limits.connect, limits.first_byte, limits.idle, limits.stream_total)
+
+    async def serve(self, call: Call) -> None:
+        """Answers `call`, whatever happens, and settles every policy that let it in."""
+        await self._run(call, self.operations.get(call.route.operation, _generate))
+
+    async def _run(self, call: Call, operation: Callable[[Gateway, Call], Awaitable[None]]) -> None:
+        watch = ClientWatch(call)
+        try:
+            for policy in self.policies:
+                policy.screen(call)
+                call.admitted.append(policy)
+            if call.method == "POST":
+                call.body = await body.read(call, self.settings.max_body_bytes)
+            watch.arm()
+            await operation(self, call)
+        except GatewayError as error:
+            await self._refuse(call, error)
+        except asyncio.CancelledError:
+            call.outcome.client_gone = watch.gone
+            call.outcome.error = call.outcome.error or "cancelled"
+            if not watch.gone:
+                raise
+        except Exception as error:  # a fault of ours: the caller gets an answer, the log gets the reason
+            call.outcome.message = f"{type(error).__name__}: {error}"
+            faults.report(call.request_id, error)
+            await self._refuse(call, Internal("internal error in the gateway; the log has the details under this request id"))
+        finally:
+            watch.close()
+            call.outcome.ended_at = time.monotonic()
+            for policy in reversed(call.admitted):
+                policy.settle(call)
+
+    async def reject(self, call: Call, error: GatewayError) -> None:
+        """Answers a call that has no route. It is screened first: an address that may not connect learns nothing."""
+
+        async def refuse(gateway: Gateway, call: Call) -> None:
+            raise error
+
+        call.route = Route("root", call.dialect.name, public=True)
+        await self._run(call, refuse)
+
+    async def generate(self, call: Call) -> None:
+        peek = call.dialect.peek(call.body)
+        call.model, call.stream, call.include_usage = peek.model, peek.stream, peek.include_usage
+        target = self.aim(call)
+        bridge = open_bridge(call, target, self.settings.max_frame_bytes)
+        if call.losses and self.settings.on_loss == "refuse":
+            refuse_losses(call)
+        reply = await self.forward(call, target, target.generate, bridge.body, self._streamed if call.stream else self._whole)
+        try:
+            if reply.status >= 400:
+                raise await self._refusal(call, bridge, reply)
+            if reply.status >= 300:
+                raise UpstreamBroken(f"the upstream answered with a redirect ({reply.status}), which is never followed")
+            call.response_headers += headers.to_client(reply.headers, target.dialect, call.dialect.name)
+            if call.stream:
+                await Relay(call, bridge, reply, self.settings).run()
+            else:
+                await self._whole_reply(call, bridge, reply)
+        finally:
+            reply.abort()
+
+    def aim(self, call: Call) -> Target:
+        """Chooses the target and lets the policies judge it."""
+        target = call.target = self.router.target(call)
+        call.target_model = target.model_of(call.model)
+        for policy in self.policies:
+            policy.admit(call)
+        return target
+
+    async def forward(self, call: Call, target: Target, path: bytes, payload: bytes, timeouts: Timeouts) -> UpstreamReply:
+        request = UpstreamRequest(
+            target.origin,
+            b"POST",
+            path,
+            headers.to_upstream(call, target),
+            payload,
+            timeouts,
+        )
+        reply = await self.upstreams[target.name].send(request)
+        call.outcome.upstream_status = reply.status
+        return reply
+
+    async def _whole_reply(self, call: Call, bridge: Bridge, reply: UpstreamReply) -> None:
+        raw = await reply.read(self.settings.max_reply_bytes)
+        bridge.check(raw, reply.status)
+        payload, call.outcome.usage, call.outcome.stop_reason = bridge.whole(raw, call)
+        await answer(call, 200, payload)
+
+    async def _refusal(self, call: Call, bridge: Bridge, reply: UpstreamReply) -> GatewayError:
+        """The upstream's error as ours. On the diagonal its own body goes out untouched if it is JSON."""
+        raw = await reply.read(_ERROR_BODY_LIMIT)
+        failure = bridge.upstream.read_error(reply.status, raw)
+        passed = headers.to_client(reply.headers, bridge.upstream.name, bridge.client.name)
+        error = refused(failure, reply.status, passed)
+        if bridge.same and raw[:1] == b"{":
+            error.verbatim = raw
+        return error
+
+    async def _refuse(self, call: Call, error: GatewayError) -> None:
+        outcome = call.outcome
+        outcome.error, outcome.message = error.kind, outcome.message or str(error)
+        if outcome.status:  # headers are out already: Relay has said it in-band
+            return
+        call.response_headers += error.headers
+        verbatim = error.verbatim if isinstance(error, UpstreamRefused) else None
+        payload = verbatim or call.dialect.write_error(error, call.request_id)
+        await answer(call, error.status if verbatim else call.dialect.status_of(error), payload)
+
+
+async def _generate(gateway: Gateway, call: Call) -> None:
+    await gateway.generate(call)
+
+
+class ClientWatch:
+    """Cancels a call's task when its client leaves.
+
+    ASGI tells a departure only to who waits in `receive`, and `send` to a client that has gone succeeds. So a task waits there, but
+    only for calls that last: it is started by a timer.
+    """
+
+    __slots__ = ("_call", "_task", "_timer", "_waiter", "gone")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Task[None] | None = None
+        self.gone = False
+
+    def arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_WATCH_AFTER, self._start)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._waiter is not None:
+            self._waiter.cancel()
+
+    def _start(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._call.receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,26 @@
+"""Identifiers. Random, unguessable enough to correlate by, never a secret."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_LEGAL = re.compile(rb"[!-~]{1,200}")
+
+
+def new_hex() -> str:
+    """32 hex digits, as behind `msg_` and `chatcmpl-`."""
+    return os.urandom(16).hex()
+
+
+def new_request_id() -> str:
+    """A UUID v4, what x-request-id is where the client sent none."""
+    h = os.urandom(16).hex()
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
+
+
+def request_id(received: bytes | None) -> str:
+    """The client's own x-request-id if it is printable ASCII of at most 200 characters, else a new one."""
+    if received is not None and _LEGAL.fullmatch(received):
+        return received.decode("ascii")
+    return new_request_id()

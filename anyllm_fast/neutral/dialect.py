@@ -1,0 +1,98 @@
+"""What a dialect must be able to do to take part. One implementation per file in dialects/, one row in its table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from anyllm_fast.errors import GatewayError
+from anyllm_fast.neutral.losses import Losses
+from anyllm_fast.neutral.reply import Reply
+from anyllm_fast.neutral.request import Request
+from anyllm_fast.neutral.stream import Failure, Pipe, Sink, StreamOptions
+from anyllm_fast.neutral.usage import Usage
+
+
+class Peek(msgspec.Struct, frozen=True):
+    """What routing must know of a body: asked for before anything else is decoded."""
+
+    model: str
+    stream: bool
+    include_usage: bool
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about the upstream that a writer asks. Never its name."""
+
+    default_max_tokens: int = 8192  # where the target demands a limit and the client gave none
+    max_tokens_field: str = "max_completion_tokens"  # Chat: older compatible hosts know only max_tokens
+    include_stream_usage: bool = True  # Chat: host knows stream_options
+    cache_breakpoints: bool = False  # Chat: host and model know prompt_cache_breakpoint
+    top_k: bool = False  # Chat: host knows top_k (vLLM, llama.cpp and most compatible ones; OpenAI does not)
+    samples: bool = True  # model takes temperature and top_p
+    reasoning_effort: bool = True  # Chat: model takes reasoning_effort
+    adaptive_thinking: bool = True  # Anthropic: model takes thinking.type adaptive and output_config.effort
+    developer_role: bool = False  # Chat: system prompts go out as developer
+
+
+class Dialect(Protocol):
+    """A wire dialect, both ways. All `bytes` bodies are UTF-8 JSON. Readers raise InvalidRequest with the field's path."""
+
+    name: str
+    content_type_stream: bytes
+    keepalive: bytes
+    """A frame that may be sent between two others to keep an idle connection open; b"" where clients take none."""
+
+    def peek(self, body: bytes) -> Peek: ...
+
+    def read_request(self, body: bytes, losses: Losses) -> Request: ...
+
+    def write_request(self, request: Request, model: str, profile: Profile, losses: Losses) -> bytes: ...
+
+    def read_reply(self, body: bytes, losses: Losses) -> Reply:
+        """A whole reply. Raises ValueError if it is none (the gateway makes it UpstreamBroken)."""
+        ...
+
+    def write_reply(self, reply: Reply, options: StreamOptions, losses: Losses) -> bytes: ...
+
+    def read_usage(self, body: bytes) -> Usage:
+        """Counts of a whole reply that is passed on unread; unknown counts if it says none. Never raises."""
+        ...
+
+    def read_error(self, status: int, body: bytes) -> Failure:
+        """An upstream's error answer, any form it may take (also HTML, empty, or of another vendor). Never raises."""
+        ...
+
+    def read_failure(self, body: bytes) -> Failure | None:
+        """The error in a body that came with status 200, or None if it is no error object."""
+        ...
+
+    def write_error(self, error: GatewayError, request_id: str) -> bytes: ...
+
+    def open_pipe(self, client: Dialect, options: StreamOptions, max_frame: int) -> Pipe:
+        """A pipe from this dialect's stream (upstream) to `client`'s. On the diagonal: a Watch."""
+        ...
+
+    def encoder(self, options: StreamOptions) -> Encoder: ...
+
+
+class Encoder(Sink, Protocol):
+    """A Sink that appends bytes."""
+
+    def take(self) -> bytes:
+        """What was appended since the last call."""
+        ...
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """A row of a models list."""
+
+    id: str
+    created: int = 0
+    owned_by: str = ""
+    display_name: str = ""
+
+
+ModelList = Sequence[ModelInfo]

@@ -1,0 +1,216 @@
+"""A request in the neutral middle: the union of what the dialects can say. Knows no dialect.
+
+Leaves are `msgspec.Raw` wherever nothing inside has to look at them: strings stay quoted and escaped, numbers as they were
+written, schemas and arguments with their key order and white space. That is fast, and it keeps the provider's prompt cache:
+the same conversation gives the same bytes. `None` means that the client did not say.
+
+`where` on a node is its path in the client's body, for error messages and announced losses. `private` holds the members that only
+the source dialect knows, under their own names: a writer of another dialect announces them, the same dialect writes them back.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+
+from anyllm_fast.neutral.losses import ROOT, Where
+
+Members = dict[str, Raw]
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class CacheMark(msgspec.Struct):
+    """The prompt up to and including this node may be cached. `ttl` in seconds, 0 = the provider's default."""
+
+    ttl: int = 0
+    private: Members = {}
+
+
+class Text(msgspec.Struct, kw_only=True):
+    text: Raw  # JSON string
+    cache: CacheMark | None = None
+    citations: Raw | None = None  # array in the source dialect's form
+    private: Members = {}
+    where: Where = ROOT
+
+
+class Media(msgspec.Struct, kw_only=True):
+    """An image, document, audio or video. Exactly one of data, url, file_id, text, parts is set."""
+
+    kind: Literal["image", "document", "audio", "video"]
+    data: Raw | None = None  # JSON string of base64
+    media_type: str = ""  # of `data`: image/png, application/pdf, audio/wav ...
+    url: Raw | None = None  # JSON string, http(s)
+    file_id: Raw | None = None  # JSON string, a file of the upstream's own
+    text: Raw | None = None  # JSON string: a plain-text document
+    parts: list[Part] | None = None  # a document given as content blocks
+    name: Raw | None = None  # JSON string: title or file name
+    context: Raw | None = None  # JSON string: what the document is about (Anthropic)
+    citations: Raw | None = None  # citations switch of a document (Anthropic object)
+    detail: Raw | None = None  # JSON string: resolution asked for (OpenAI)
+    cache: CacheMark | None = None
+    private: Members = {}
+    where: Where = ROOT
+
+
+class Thinking(msgspec.Struct, kw_only=True):
+    """The model's reasoning, coming back. `signature` opaque, b'""' or None if there was none. `redacted`: `text` is the encrypted
+    data. A signature that begins with `anyllm:` is our own mark: it names the field by which an upstream without signatures sent
+    this text (anyllm:reasoning_content), so that it can be given back there and to nobody else."""
+
+    text: Raw  # JSON string
+    signature: Raw | None = None  # JSON string
+    redacted: bool = False
+    cache: CacheMark | None = None
+    private: Members = {}
+    where: Where = ROOT
+
+
+class ToolCall(msgspec.Struct, kw_only=True):
+    ident: Raw  # JSON string
+    name: Raw  # JSON string
+    args: Raw  # the arguments themselves: a JSON object, as written
+    custom: bool = False  # a free-form tool: `args` is a JSON string of raw text
+    cache: CacheMark | None = None
+    private: Members = {}
+    where: Where = ROOT
+
+
+class ToolResult(msgspec.Struct, kw_only=True):
+    ident: Raw  # JSON string, the call's id
+    parts: list[Part]
+    plain: bool = False  # content was a bare string, so `parts` is one Text
+    failed: bool = False
+    name: Raw | None = None
+    cache: CacheMark | None = None
+    private: Members = {}
+    where: Where = ROOT
+
+
+class Refusal(msgspec.Struct, kw_only=True):
+    text: Raw
+    private: Members = {}
+    where: Where = ROOT
+
+
+class Foreign(msgspec.Struct, kw_only=True):
+    """A content part that only its own dialect knows (server tools, search results, ...), kept whole."""
+
+    type: str
+    raw: Raw
+    cache: CacheMark | None = None
+    where: Where = ROOT
+
+
+Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Foreign
+
+
+class Turn(msgspec.Struct, kw_only=True):
+    """One message. Tool results live in user turns (Anthropic's way); `system` turns may stand anywhere after the first."""
+
+    role: Literal["user", "assistant", "system"]
+    parts: list[Part]
+    plain: bool = False  # content was a bare string
+    name: Raw | None = None  # participant's name (OpenAI)
+    developer: bool = False  # role was `developer`, OpenAI's newer word for system
+    private: Members = {}
+    where: Where = ROOT
+
+
+class Tool(msgspec.Struct, kw_only=True):
+    """A function that the client runs."""
+
+    name: Raw
+    description: Raw | None = None
+    schema: Raw | None = None  # JSON schema of the arguments; None: takes none
+    strict: Raw | None = None  # true/false
+    cache: CacheMark | None = None
+    deferred: bool = False  # not shown to the model until a search finds it (Anthropic defer_loading)
+    private: Members = {}
+    where: Where = ROOT
+
+
+class ServerTool(msgspec.Struct, kw_only=True):
+    """A tool that the provider runs. `kind` is the neutral name where two dialects share one, else ''."""
+
+    kind: Literal["web_search", "web_fetch", "code_execution", ""] = ""
+    type: str = ""  # in the source dialect
+    raw: Raw = Raw(b"{}")
+    allowed_domains: Raw | None = None
+    blocked_domains: Raw | None = None
+    max_uses: Raw | None = None
+    user_location: Raw | None = None  # {"type":"approximate","city","region","country","timezone"}
+    context_size: Raw | None = None
+    cache: CacheMark | None = None
+    private: Members = {}
+    where: Where = ROOT
+
+
+class CustomTool(msgspec.Struct, kw_only=True):
+    """A free-form tool: its input is text, by a grammar if `format` says so (OpenAI custom tools)."""
+
+    name: Raw
+    description: Raw | None = None
+    format: Raw | None = None
+    private: Members = {}
+    where: Where = ROOT
+
+
+class ToolChoice(msgspec.Struct, kw_only=True):
+    mode: Literal["auto", "none", "required", "tool", "allowed"]
+    name: Raw | None = None  # mode tool
+    allowed: Raw | None = None  # mode allowed: OpenAI's allowed_tools object
+    custom: bool = False
+    private: Members = {}
+    where: Where = ROOT
+
+
+class Reasoning(msgspec.Struct, kw_only=True):
+    """How much the model may think. `mode` budget: `budget` tokens; adaptive: the model decides, guided by `effort`; off."""
+
+    mode: Literal["budget", "adaptive", "effort", "off", ""] = ""
+    budget: int | None = None
+    effort: Raw | None = None  # JSON string: none minimal low medium high xhigh max, or a newer word
+    display: Raw | None = None  # summarized | omitted (Anthropic)
+    private: Members = {}
+    where: Where = ROOT
+    effort_where: Where = ROOT
+
+
+class OutputFormat(msgspec.Struct, kw_only=True):
+    kind: Literal["text", "json", "json_schema"]
+    schema: Raw | None = None
+    name: Raw | None = None
+    description: Raw | None = None
+    strict: Raw | None = None
+    private: Members = {}
+    where: Where = ROOT
+
+
+class Request(msgspec.Struct, kw_only=True):
+    """One model call. Numbers are Raw, validated as numbers by the reader, spliced as written."""
+
+    model: str
+    stream: bool = False
+    system: list[Text] = []
+    system_plain: bool = False  # system was a bare string
+    turns: list[Turn] = []
+    tools: list[Tool | ServerTool | CustomTool] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tools: bool | None = None
+    reasoning: Reasoning | None = None
+    format: OutputFormat | None = None
+    max_tokens: Raw | None = None
+    temperature: Raw | None = None
+    top_p: Raw | None = None
+    top_k: Raw | None = None
+    stop: list[Raw] | None = None  # JSON strings
+    user: Raw | None = None  # who asks, opaque (metadata.user_id, user, safety_identifier)
+    service_tier: Raw | None = None
+    include_usage: bool = False  # stream_options.include_usage
+    cache: CacheMark | None = None  # automatic caching of the whole prompt (Anthropic top-level cache_control)
+    private: Members = {}  # top-level members that only the source dialect knows
+    where: dict[str, Where] = {}  # neutral field -> path, where it is not the obvious one

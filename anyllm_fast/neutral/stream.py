@@ -1,0 +1,115 @@
+"""What happens in a streamed reply, as method calls. Knows no dialect and no framing.
+
+A decoder scans one upstream frame and calls a `Sink`; an encoder is a Sink that appends the client's bytes. The calls below are
+the whole vocabulary. Text travels still escaped: a `span` is the inside of a JSON string, copied verbatim from the upstream's
+frame into the client's, so nothing is unescaped, re-encoded or normalised on the way.
+
+Order that a decoder guarantees: `start` first and once; `args` only after `tool` with the same key; `stop` at most once; then
+`end` or `fail`, once, last. `usage` may come at any time and repeatedly, each call with the whole counts known by then. What a
+decoder does not guarantee, an encoder has to bring about: that blocks open and close in order (calls may interleave).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from anyllm_fast.errors import Kind
+from anyllm_fast.neutral.usage import Usage
+
+StopReason = Literal[
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "refusal",
+    "content_filter",
+    "pause_turn",
+    "context_window",
+    "other",
+]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error inside a stream, or in place of one. Strings are decoded, not escaped. `status` as the vendor would have sent."""
+
+    kind: Kind
+    message: str
+    status: int = 0
+    code: str | None = None
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """What an encoder must know beside the events. Byte fields are escaped (insides of JSON strings)."""
+
+    model: bytes  # the name that the client asked for
+    ident: bytes  # 32 hex digits; an encoder puts its dialect's prefix before it
+    created: int  # epoch seconds
+    include_usage: bool = True  # Chat: a usage chunk is sent only to a client that asked for one
+
+
+class Sink(Protocol):
+    """Eleven things can happen in a reply, and `redacted` and `refusal` beside text and thinking."""
+
+    def start(self, ident: bytes, model: bytes) -> None:
+        """The upstream's own id and model name (spans)."""
+
+    def text(self, span: bytes) -> None: ...
+
+    def refusal(self, span: bytes) -> None:
+        """Text that says why the model will not answer (Chat's `refusal`)."""
+
+    def thinking(self, span: bytes) -> None: ...
+
+    def seal(self, signature: bytes) -> None:
+        """Ends the thinking block that is open and signs it (span). Opaque: comes back unchanged in the next request."""
+
+    def redacted(self, data: bytes) -> None:
+        """A whole block of encrypted thinking (span)."""
+
+    def tool(self, key: int, ident: bytes, name: bytes) -> None:
+        """A tool call begins. `key` is the decoder's handle for it, unique in this reply."""
+
+    def args(self, key: int, span: bytes) -> None:
+        """A piece of the JSON text of the call's arguments, escaped once (as in `arguments` and `partial_json`)."""
+
+    def private(self, name: bytes, raw: bytes) -> None:
+        """Something only the upstream's dialect knows: raw JSON, named by its field or event. `citation` (an Anthropic citation
+        object, about the open text) and `annotation` (a Chat annotation object) are the names that encoders know how to carry."""
+
+    def usage(self, counts: Usage) -> None: ...
+
+    def stop(self, reason: StopReason, sequence: bytes | None) -> None:
+        """Why the model stopped; `sequence` is the stop sequence that matched (span)."""
+
+    def fail(self, failure: Failure) -> None:
+        """The upstream said in the stream that it failed, or what it sent was cut or malformed."""
+
+    def end(self) -> None:
+        """The upstream finished cleanly."""
+
+
+class Pipe(Protocol):
+    """Upstream bytes in, client bytes out. One per reply; the gateway's relay knows nothing else of a stream."""
+
+    committed: bool
+    """True once something was fed that the client would act on (text, thinking, a tool call, a stop). Until then a failure
+    can still become an answer with a true status."""
+    failure: Failure | None
+    """Set when the upstream failed in-band, or its bytes were cut or malformed."""
+    ended: bool
+    """True once the client's terminator (or in-band error) has been returned: nothing may follow."""
+    usage: Usage
+    stop_reason: StopReason | None
+    losses: list[str]
+    """Names of things this stream could not carry (`private` names), each once, in order of appearance."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Everything that `chunk` lets leave, whole frames only; b"" means: more, please. Never raises for upstream bytes."""
+
+    def finish(self) -> bytes:
+        """The upstream's body ended cleanly: what is left, or the in-band error if the reply was not complete."""
+
+    def fail(self, failure: Failure) -> bytes:
+        """The transport failed: the client's in-band error. b"" if the stream had already ended."""

@@ -1,0 +1,125 @@
+"""What is answered without a model call, or beside one: health, metrics, models, token counts, the root page."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import msgspec
+
+from anyllm_fast import __version__, headers, tokens
+from anyllm_fast._impl import IMPL
+from anyllm_fast.bridge import refused
+from anyllm_fast.call import Call, Operation, Target
+from anyllm_fast.dialects import DIALECTS
+from anyllm_fast.errors import NotFound, UpstreamBroken
+from anyllm_fast.neutral.dialect import ModelInfo
+from anyllm_fast.policy.metrics import Metrics, as_json, as_prometheus
+from anyllm_fast.relay import answer
+from anyllm_fast.upstream import Timeouts, UpstreamRequest
+from anyllm_fast.wire import splice_model
+
+if TYPE_CHECKING:
+    from anyllm_fast.gateway import Gateway
+
+_LIST_LIMIT = 8 << 20
+_LIST_TIMEOUTS = Timeouts(5.0, 10.0, 10.0, 15.0)
+_APPROXIMATE = b"approximate (tiktoken o200k_base); do not use for billing"
+
+
+async def health(gateway: Gateway, call: Call) -> None:
+    body = {"status": "ok", "version": __version__, "implementation": IMPL, "python": sys.version.split()[0]}
+    await answer(call, 200, msgspec.json.encode(body))
+
+
+async def root(gateway: Gateway, call: Call) -> None:
+    body = {"name": "anyllm_fast", "version": __version__, "implementation": IMPL, "demo": gateway.settings.demo}
+    await answer(call, 200, msgspec.json.encode(body))
+
+
+async def metrics(gateway: Gateway, call: Call) -> None:
+    """JSON as the proxy that we replace; Prometheus text to a scraper (by its Accept header) or with ?format=prometheus."""
+    found = next(policy for policy in gateway.policies if isinstance(policy, Metrics))
+    accept = call.headers.get(b"accept", b"")
+    if b"format=prometheus" in call.query or b"text/plain" in accept or b"openmetrics" in accept:
+        await answer(call, 200, as_prometheus(found), b"text/plain; version=0.0.4; charset=utf-8")
+    else:
+        await answer(call, 200, as_json(found))
+
+
+async def models(gateway: Gateway, call: Call) -> None:
+    await answer(call, 200, call.dialect.write_models(await _known_models(gateway, call)))
+
+
+async def model(gateway: Gateway, call: Call) -> None:
+    wanted = unquote(call.route.argument)
+    for info in await _known_models(gateway, call):
+        if info.id == wanted:
+            await answer(call, 200, call.dialect.write_model(info))
+            return
+    raise NotFound(f"The model '{wanted}' does not exist or you do not have access to it.", code="model_not_found")
+
+
+async def count_tokens(gateway: Gateway, call: Call) -> None:
+    """The upstream's own count where it has one for this dialect, else tiktoken's, which is approximate and says so."""
+    call.model = call.dialect.peek(call.body).model
+    target = gateway.aim(call)
+    if target.count_tokens is not None and target.dialect == call.dialect.name:
+        await _upstream_count(gateway, call, target, target.count_tokens)
+        return
+    count = await tokens.count(call.body)
+    call.response_headers.append((b"x-anyllm-token-counter", _APPROXIMATE))
+    await answer(call, 200, b'{"input_tokens":%d}' % count)
+
+
+async def _upstream_count(gateway: Gateway, call: Call, target: Target, path: bytes) -> None:
+    body = call.body
+    if call.target_model != call.model:
+        body = splice_model(body, msgspec.json.encode(call.target_model)[1:-1])
+    reply = await gateway.forward(call, target, path, body, _LIST_TIMEOUTS)
+    try:
+        raw = await reply.read(_LIST_LIMIT)
+        passed = headers.to_client(reply.headers, target.dialect, call.dialect.name)
+        if reply.status >= 300:
+            error = refused(DIALECTS[target.dialect].read_error(reply.status, raw), reply.status, passed)
+            error.verbatim = raw if raw[:1] == b"{" else None
+            raise error
+        call.response_headers += passed
+        await answer(call, 200, raw)
+    finally:
+        reply.abort()
+
+
+async def _known_models(gateway: Gateway, call: Call) -> list[ModelInfo]:
+    """The default backend's own list; where it has none to give, the names that the configuration maps."""
+    target = gateway.router.target(call)
+    call.target = target
+    try:
+        return await _upstream_models(gateway, call, target)
+    except UpstreamBroken:
+        return []
+
+
+async def _upstream_models(gateway: Gateway, call: Call, target: Target) -> list[ModelInfo]:
+    request = UpstreamRequest(target.origin, b"GET", target.models, headers.to_upstream(call, target), b"", _LIST_TIMEOUTS)
+    reply = await gateway.upstreams[target.name].send(request)
+    try:
+        call.outcome.upstream_status = reply.status
+        raw = await reply.read(_LIST_LIMIT)
+        if reply.status >= 300:
+            raise refused(DIALECTS[target.dialect].read_error(reply.status, raw), reply.status)
+    finally:
+        reply.abort()
+    return DIALECTS[target.dialect].read_models(raw)
+
+
+OPERATIONS: dict[Operation, Callable[[Gateway, Call], Awaitable[None]]] = {
+    "health": health,
+    "root": root,
+    "metrics": metrics,
+    "models": models,
+    "model": model,
+    "count_tokens": count_tokens,
+}

@@ -1,0 +1,44 @@
+"""Anthropic's Messages API, and hosts that speak it at a base URL."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from anyllm_fast.call import Target
+from anyllm_fast.config import Backend
+from anyllm_fast.neutral.dialect import Profile
+from anyllm_fast.providers.credentials import credentials_of
+from anyllm_fast.upstream.client import parse_origin
+
+_ADAPTIVE = re.compile(r"claude-(opus|sonnet|haiku)-(4-[6-9]|[5-9])")
+_BUDGET = re.compile(r"claude-(3-7|(opus|sonnet|haiku)-4(-[0-5])?(-|$))")
+_OUTPUT_LIMITS = (
+    (re.compile(r"claude-3-(opus|haiku|sonnet)"), 4096),
+    (re.compile(r"claude-3-5"), 8192),
+    (re.compile(r"claude-(opus-4-[01]|opus-4-2025)"), 32000),
+)
+_DEFAULT_OUTPUT = 32000
+
+
+def target(backend: Backend) -> Target:
+    origin, path = parse_origin(backend.url("/v1/messages"))
+    return Target(
+        name=backend.name,
+        dialect="anthropic",
+        origin=origin,
+        generate=path.encode(),
+        count_tokens=(path + "/count_tokens").encode(),
+        models=parse_origin(backend.url("/v1/models"))[1].encode() + b"?limit=1000",
+        credentials=credentials_of(backend),
+        model_of=lambda requested: requested,
+        profile=lru_cache(maxsize=1024)(profile_of),
+    )
+
+
+def profile_of(model: str) -> Profile:
+    """Facts about a Claude model by its name; an unknown one is taken for current. Source: docs.claude.com, models overview."""
+    name = model.lower()
+    limit = next((tokens for pattern, tokens in _OUTPUT_LIMITS if pattern.search(name)), _DEFAULT_OUTPUT)
+    old = _BUDGET.search(name) is not None or "claude-3" in name
+    return Profile(default_max_tokens=limit, adaptive_thinking=_ADAPTIVE.search(name) is not None or not old)
