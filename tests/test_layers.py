@@ -26,6 +26,8 @@ LAYER = {
     "wire": 3,
     "headers": 2,
     "tokens": 2,
+    "token_counter": 2,
+    "media_size": 2,
     "routes": 2,
     "call": 2,
     "upstream": 2,

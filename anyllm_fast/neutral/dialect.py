@@ -33,8 +33,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     top_k: bool = False  # Chat: host knows top_k (vLLM, llama.cpp and most compatible ones; OpenAI does not)
     samples: bool = True  # model takes temperature and top_p
     reasoning_effort: bool = True  # Chat: model takes reasoning_effort
+    reasoning_off: str = "none"  # Chat: the word of reasoning_effort that means off; "" if the model has none
     adaptive_thinking: bool = True  # Anthropic: model takes thinking.type adaptive and output_config.effort
+    thinking_off: bool = True  # Anthropic: model takes thinking.type disabled
+    temperature_with_top_p: bool = False  # Anthropic: model takes both in one request (before Opus 4.1)
+    system_turns: bool = False  # Anthropic: model takes role system among the messages (from Opus 4.8)
     developer_role: bool = False  # Chat: system prompts go out as developer
+    text_arrays: bool = True  # Chat: host takes content as an array of texts; else they are joined
+    tool_name_limit: int = 64  # Chat: longest name of a function
+    web_search_options: bool = False  # Chat: model searches the web by itself
 
 
 class Dialect(Protocol):

@@ -6,6 +6,8 @@ the same conversation gives the same bytes. `None` means that the client did not
 
 `where` on a node is its path in the client's body, for error messages and announced losses. `private` holds the members that only
 the source dialect knows, under their own names: a writer of another dialect announces them, the same dialect writes them back.
+`inner` is the same for an object that the reader took apart (a tool's `function`, an image's `source`): what was left in it,
+under the object's name.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from msgspec import Raw
 from anyllm_fast.neutral.losses import ROOT, Where
 
 Members = dict[str, Raw]
+Inner = dict[str, Members]
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -27,12 +30,14 @@ class CacheMark(msgspec.Struct):
 
     ttl: int = 0
     private: Members = {}
+    where: Where = ROOT  # of the mark itself; its last step is the member's name in the source dialect
 
 
 class Text(msgspec.Struct, kw_only=True):
     text: Raw  # JSON string
     cache: CacheMark | None = None
     citations: Raw | None = None  # array in the source dialect's form
+    vendor_only: bool = False  # the client's accounting with its own vendor (Claude Code's billing line): no other may see it
     private: Members = {}
     where: Where = ROOT
 
@@ -51,15 +56,17 @@ class Media(msgspec.Struct, kw_only=True):
     context: Raw | None = None  # JSON string: what the document is about (Anthropic)
     citations: Raw | None = None  # citations switch of a document (Anthropic object)
     detail: Raw | None = None  # JSON string: resolution asked for (OpenAI)
+    detail_where: Where = ROOT
     cache: CacheMark | None = None
     private: Members = {}
+    inner: Inner = {}
     where: Where = ROOT
 
 
 class Thinking(msgspec.Struct, kw_only=True):
-    """The model's reasoning, coming back. `signature` opaque, b'""' or None if there was none. `redacted`: `text` is the encrypted
-    data. A signature that begins with `anyllm:` is our own mark: it names the field by which an upstream without signatures sent
-    this text (anyllm:reasoning_content), so that it can be given back there and to nobody else."""
+    """The model's reasoning, coming back. `signature` opaque, b'""' or None if there was none. `redacted`: `text` is the
+    encrypted data. A signature that begins with `anyllm:` is our own mark: it names the field by which an upstream without
+    signatures sent this text (anyllm:reasoning_content), so that it can be given back there and to nobody else."""
 
     text: Raw  # JSON string
     signature: Raw | None = None  # JSON string
@@ -76,6 +83,7 @@ class ToolCall(msgspec.Struct, kw_only=True):
     custom: bool = False  # a free-form tool: `args` is a JSON string of raw text
     cache: CacheMark | None = None
     private: Members = {}
+    inner: Inner = {}
     where: Where = ROOT
 
 
@@ -97,10 +105,17 @@ class Refusal(msgspec.Struct, kw_only=True):
 
 
 class Foreign(msgspec.Struct, kw_only=True):
-    """A content part that only its own dialect knows (server tools, search results, ...), kept whole."""
+    """A content part that only its own dialect knows (server tools, search results, ...), kept whole.
+
+    `parts` says the same in neutral parts, for every other dialect: an empty list where nothing is shown to the model, None where
+    it cannot be said (a writer of another dialect refuses). `lossy`: they do not say all of it (the rest is encrypted, or an
+    instruction to the source's own server), so a writer announces the part as well.
+    """
 
     type: str
     raw: Raw
+    parts: list[Part] | None = None
+    lossy: bool = False
     cache: CacheMark | None = None
     where: Where = ROOT
 
@@ -109,14 +124,18 @@ Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Foreign
 
 
 class Turn(msgspec.Struct, kw_only=True):
-    """One message. Tool results live in user turns (Anthropic's way); `system` turns may stand anywhere after the first."""
+    """One message. Tool results live in user turns (Anthropic's way); `system` turns may stand anywhere, also before all others:
+    a dialect that keeps its system prompt among the messages reads it as turns (see `hoisted`)."""
 
     role: Literal["user", "assistant", "system"]
     parts: list[Part]
     plain: bool = False  # content was a bare string
     name: Raw | None = None  # participant's name (OpenAI)
     developer: bool = False  # role was `developer`, OpenAI's newer word for system
+    effort: Raw | None = None  # JSON string: from this system turn on, the model works with this effort (Anthropic)
+    transient: bool = False  # shown to the model only until the next user turn (Anthropic clear_at)
     private: Members = {}
+    inner: Inner = {}
     where: Where = ROOT
 
 
@@ -129,7 +148,9 @@ class Tool(msgspec.Struct, kw_only=True):
     strict: Raw | None = None  # true/false
     cache: CacheMark | None = None
     deferred: bool = False  # not shown to the model until a search finds it (Anthropic defer_loading)
+    found: bool = False  # deferred, and the history shows that a search has found it (or the target could never search)
     private: Members = {}
+    inner: Inner = {}
     where: Where = ROOT
 
 
@@ -156,6 +177,7 @@ class CustomTool(msgspec.Struct, kw_only=True):
     description: Raw | None = None
     format: Raw | None = None
     private: Members = {}
+    inner: Inner = {}
     where: Where = ROOT
 
 
@@ -163,15 +185,20 @@ class ToolChoice(msgspec.Struct, kw_only=True):
     mode: Literal["auto", "none", "required", "tool", "allowed"]
     name: Raw | None = None  # mode tool
     allowed: Raw | None = None  # mode allowed: OpenAI's allowed_tools object
+    names: list[str] = []  # mode allowed: the tools that may be called
+    required: bool = False  # mode allowed: one of them has to be
     custom: bool = False
     private: Members = {}
+    inner: Inner = {}
     where: Where = ROOT
 
 
 class Reasoning(msgspec.Struct, kw_only=True):
-    """How much the model may think. `mode` budget: `budget` tokens; adaptive: the model decides, guided by `effort`; off."""
+    """How much the model may think. `mode` budget: `budget` tokens; adaptive: the model decides, guided by `effort`;
+    between_tools: the same, but only between tool calls (Anthropic); effort: `effort` alone was said, of thinking; off; "": only
+    `effort` was said, of all work."""
 
-    mode: Literal["budget", "adaptive", "effort", "off", ""] = ""
+    mode: Literal["budget", "adaptive", "between_tools", "effort", "off", ""] = ""
     budget: int | None = None
     effort: Raw | None = None  # JSON string: none minimal low medium high xhigh max, or a newer word
     display: Raw | None = None  # summarized | omitted (Anthropic)
@@ -187,6 +214,7 @@ class OutputFormat(msgspec.Struct, kw_only=True):
     description: Raw | None = None
     strict: Raw | None = None
     private: Members = {}
+    inner: Inner = {}
     where: Where = ROOT
 
 
@@ -194,6 +222,7 @@ class Request(msgspec.Struct, kw_only=True):
     """One model call. Numbers are Raw, validated as numbers by the reader, spliced as written."""
 
     model: str
+    source: str = ""  # name of the dialect that it was read from: `private` members are of that dialect
     stream: bool = False
     system: list[Text] = []
     system_plain: bool = False  # system was a bare string
@@ -213,4 +242,17 @@ class Request(msgspec.Struct, kw_only=True):
     include_usage: bool = False  # stream_options.include_usage
     cache: CacheMark | None = None  # automatic caching of the whole prompt (Anthropic top-level cache_control)
     private: Members = {}  # top-level members that only the source dialect knows
+    inner: Inner = {}
+    idle: set[str] = set()  # of those, what says only the documented default (`n`, `stream_options.x`): no loss
     where: dict[str, Where] = {}  # neutral field -> path, where it is not the obvious one
+
+    def path(self, field: str) -> Where:
+        """Where the client said `field`."""
+        return self.where.get(field) or (ROOT, field)
+
+
+def hoisted(request: Request) -> tuple[list[Turn], list[Turn]]:
+    """The leading system turns, and the turns after them: for dialects whose system prompt is a field of its own."""
+    turns = request.turns
+    first = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    return turns[:first], turns[first:]

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
+
+from anyllm_fast.errors import UpstreamError
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -28,9 +31,7 @@ class Origin(msgspec.Struct, frozen=True):
     def host_header(self) -> bytes:
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.tls else 80
-        return host.encode("idna" if not host.isascii() else "ascii") + (
-            b"" if self.port == default else b":%d" % self.port
-        )
+        return host.encode("idna" if not host.isascii() else "ascii") + (b"" if self.port == default else b":%d" % self.port)
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -71,6 +72,17 @@ class UpstreamReply(Protocol):
         Raises UpstreamBroken when the body is cut (reset, EOF before its length), UpstreamTimeout when it is idle."""
         ...
 
+    def attach(self, on_data: Callable[[bytes], None], on_end: Callable[[UpstreamError | None], None]) -> None:
+        """The cheapest form, instead of `read` and `chunk`: `on_data` is called with at least one byte, from the read of the
+        socket itself, then `on_end` once, with the error of a body that was cut. Neither may raise. Nothing after `abort`."""
+        ...
+
+    def pause(self) -> None:
+        """With `attach`: stop reading from the upstream. What a read already held may still come."""
+        ...
+
+    def resume(self) -> None: ...
+
     def abort(self) -> None:
         """Closes the connection now (a pool must not reuse it). Safe to call at any time, more than once."""
         ...
@@ -78,8 +90,9 @@ class UpstreamReply(Protocol):
 
 class Upstream(Protocol):
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
-        """Sends and waits for the reply's headers. Cancelling it closes the connection at once. A pooled connection that turns
-        out dead before any byte of a reply is replaced once, invisibly. Raises UpstreamUnreachable, UpstreamTimeout, UpstreamBroken."""
+        """Sends and waits for the reply's headers. Cancelling it closes the connection at once. A pooled connection that
+        turns out dead before any byte of a reply is replaced once, invisibly. Raises UpstreamUnreachable, UpstreamTimeout,
+        UpstreamBroken."""
         ...
 
     async def close(self) -> None: ...

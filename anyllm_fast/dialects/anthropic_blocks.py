@@ -1,0 +1,177 @@
+"""Writes neutral parts as content blocks of Anthropic Messages. Reads nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Raw
+
+from anyllm_fast.dialects.anthropic_cache import write_mark
+from anyllm_fast.neutral.members import refuse, string_of, text_of
+from anyllm_fast.neutral.outgoing import Json, Outgoing, digest
+from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+
+Blocks = list[Json | Raw]
+
+IMAGE_TYPES: Final = {"image/jpeg", "image/png", "image/gif", "image/webp"}
+_SPELLINGS: Final = {"image/jpg": "image/jpeg"}
+MARK: Final = b'"anyllm:'  # our own mark in place of a signature: see Thinking
+
+_BLANK: Final = re.compile(rb'"(?: |\\[nrt])*"')
+_IDENT: Final = re.compile(rb'"[a-zA-Z0-9_-]+"')
+_NO_LIST: Final = Raw(b"[]")
+
+
+class Writer:
+    """Writes parts one by one. Keeps the ids of tool calls, which the API wants to be unique and of plain letters."""
+
+    __slots__ = ("_idents", "_outgoing", "_taken")
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+        self._taken: dict[bytes, int] = {}
+        self._idents: dict[bytes, Raw] = {}  # of the last answer's calls: as the client wrote it -> as it is sent
+
+    def write(self, parts: list[Part], blocks: Blocks) -> None:
+        for part in parts:
+            kind = type(part)
+            if kind is Text:
+                self._text(part, blocks)  # type: ignore[arg-type]  # type() is not narrowed
+                continue
+            match part:
+                case ToolCall():
+                    blocks.append(self._call(part))
+                case ToolResult():
+                    blocks.append(self._result(part))
+                case Thinking():
+                    self._thinking(part, blocks)
+                case Media():
+                    blocks.append(self._media(part))
+                case Refusal():
+                    self._refusal(part, blocks)
+                case Foreign():
+                    self._foreign(part, blocks)
+
+    def _text(self, part: Text, blocks: Blocks) -> None:
+        outgoing = self._outgoing
+        if not outgoing.own and _BLANK.fullmatch(part.text):
+            return
+        out: Json = {"type": "text", "text": part.text}
+        if part.citations is not None:
+            if outgoing.own:
+                out["citations"] = part.citations
+            elif part.citations != _NO_LIST:
+                outgoing.lose((part.where, "citations"))
+        if part.cache is not None:
+            write_mark(out, part.cache, outgoing)
+        if part.private:
+            outgoing.private(out, part.private, part.where)
+        blocks.append(out)
+
+    def _refusal(self, part: Refusal, blocks: Blocks) -> None:
+        self._text(Text(text=part.text, private=part.private, where=part.where), blocks)
+
+    def _thinking(self, part: Thinking, blocks: Blocks) -> None:
+        """Only what Anthropic has signed may go back to it; it refuses the rest."""
+        outgoing = self._outgoing
+        out: Json
+        if part.redacted:
+            out = {"type": "redacted_thinking", "data": part.text}
+        else:
+            out = {"type": "thinking", "thinking": part.text}
+            signature = b"" if part.signature is None else bytes(part.signature)
+            if not outgoing.own and (len(signature) <= 2 or signature.startswith(MARK)):
+                outgoing.lose(part.where, "reasoning that the target has not signed cannot be given to it")
+                return
+            if part.signature is not None:
+                out["signature"] = part.signature
+        outgoing.private(out, part.private, part.where)
+        blocks.append(out)
+
+    def _call(self, part: ToolCall) -> Json:
+        out: Json = {
+            "type": "tool_use",
+            "id": self._ident(part.ident),
+            "name": part.name,
+            "input": {"input": part.args} if part.custom else part.args,
+        }
+        write_mark(out, part.cache, self._outgoing)
+        self._outgoing.private(out, part.private, part.where)
+        self._outgoing.inner(out, part.inner, part.where)
+        return out
+
+    def _ident(self, ident: Raw) -> Raw:
+        """The id as it may be sent: other hosts make ids with other letters, or the same ones in every turn."""
+        key = bytes(ident)
+        if self._outgoing.own:
+            sent = ident
+        else:
+            plain = ident if _IDENT.fullmatch(key) else string_of("call_" + digest(text_of(ident))[:32])
+            count = self._taken.get(key, 0)
+            self._taken[key] = count + 1
+            sent = string_of(f"{text_of(plain)}_{count}") if count else plain
+        self._idents[key] = sent
+        return sent
+
+    def _result(self, part: ToolResult) -> Json:
+        out: Json = {"type": "tool_result", "tool_use_id": self._idents.get(bytes(part.ident), part.ident)}
+        first = part.parts[0] if part.plain else None
+        if type(first) is Text:
+            if self._outgoing.own or not _BLANK.fullmatch(first.text):
+                out["content"] = first.text
+        else:
+            blocks: Blocks = []
+            self.write(part.parts, blocks)
+            if blocks or (self._outgoing.own and part.parts):
+                out["content"] = blocks
+        if part.failed:
+            out["is_error"] = True
+        write_mark(out, part.cache, self._outgoing)
+        self._outgoing.private(out, part.private, part.where)
+        return out
+
+    def _foreign(self, part: Foreign, blocks: Blocks) -> None:
+        if self._outgoing.own:
+            blocks.append(part.raw)
+            return
+        if part.parts is None:
+            raise refuse(part.where, f"a {part.type} part cannot be carried to this target")
+        self._outgoing.foreign(part)
+        self.write(part.parts, blocks)
+
+    def _media(self, part: Media) -> Json:
+        if part.kind not in ("image", "document"):
+            raise refuse(part.where, f"the target takes no {part.kind}")
+        outgoing = self._outgoing
+        out: Json = {"type": part.kind, "source": self._source(part)}
+        if part.kind == "document":
+            if part.name is not None:
+                out["title"] = part.name
+            if part.context is not None:
+                out["context"] = part.context
+            if part.citations is not None:
+                out["citations"] = part.citations
+        if part.detail is not None and bytes(part.detail) != b'"auto"':
+            outgoing.lose(part.detail_where)
+        write_mark(out, part.cache, outgoing)
+        outgoing.private(out, part.private, part.where)
+        outgoing.inner(out, part.inner, part.where)
+        return out
+
+    def _source(self, part: Media) -> Json:
+        own = self._outgoing.own
+        if part.data is not None:
+            kind = _SPELLINGS.get(part.media_type, part.media_type)
+            if not own and kind not in (IMAGE_TYPES if part.kind == "image" else {"application/pdf"}):
+                raise refuse(part.where, f"the target takes no {part.kind} of type {kind or 'unknown'}")
+            return {"type": "base64", "media_type": kind, "data": part.data}
+        if part.url is not None:
+            return {"type": "url", "url": part.url}
+        if part.file_id is not None:
+            return {"type": "file", "file_id": part.file_id}
+        if part.text is not None:
+            return {"type": "text", "media_type": part.media_type or "text/plain", "data": part.text}
+        blocks: Blocks = []
+        self.write(part.parts or [], blocks)
+        return {"type": "content", "content": blocks}

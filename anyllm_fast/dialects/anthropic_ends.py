@@ -1,0 +1,47 @@
+"""What happens once in an Anthropic Messages stream: its start, why it stopped, errors. One source, called by both twins."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from anyllm_fast.dialects.anthropic_reply import STOP_READ, STOP_WRITTEN, write_usage
+from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
+from anyllm_fast.neutral.usage import Usage
+
+ENDED_EARLY: Final = Failure("api", "the upstream's stream ended before message_stop", 502)
+NO_TYPE: Final = "it has no type"
+NO_BLOCK: Final = Failure("api", "the upstream sent input for a content block that it had not started", 502)
+STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+def judge_stop(reason: bytes, sequence: bytes | None, calls: int) -> tuple[StopReason, bytes | None]:
+    """Why the reply stopped; compatible hosts say end_turn, or nothing, after calls."""
+    stop = STOP_READ.get(reason or b"end_turn", "other")
+    if calls > 0 and stop in ("end_turn", "other"):
+        return "tool_use", None
+    return stop, sequence if stop == "stop_sequence" else None
+
+
+def write_start(options: StreamOptions, counts: Usage) -> bytes:
+    return (
+        b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_%b","type":"message","role":"assistant",'
+        b'"model":"%b","content":[],"stop_reason":null,"stop_sequence":null,"usage":%b}}\n\n'
+    ) % (options.ident, options.model, write_usage(counts))
+
+
+def write_stop(reason: StopReason, sequence: bytes | None, counts: Usage) -> bytes:
+    """message_delta with all counts, and message_stop: held until the end, because usage comes after the reason."""
+    said = b"null" if sequence is None else b'"%b"' % sequence
+    return (
+        b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"%b","stop_sequence":%b},"usage":%b}\n\n%b'
+    ) % (STOP_WRITTEN[reason], said, write_usage(counts), STOP)
+
+
+def write_failure(failure: Failure) -> bytes:
+    """The error as Anthropic sends it inside a stream. No message_stop follows."""
+    from anyllm_fast.dialects.anthropic import ERROR_TYPES  # that file imports wire, and wire imports this one
+
+    body = {"type": "error", "error": {"type": ERROR_TYPES[failure.kind], "message": failure.message}}
+    return b"event: error\ndata: %b\n\n" % msgspec.json.encode(body)

@@ -1,0 +1,217 @@
+"""Tools and tool_choice of Anthropic Messages, both ways."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Raw
+
+from anyllm_fast.dialects.anthropic_cache import take_cache, write_mark
+from anyllm_fast.dialects.anthropic_content import found_tools
+from anyllm_fast.neutral.losses import ROOT, Where
+from anyllm_fast.neutral.members import (
+    encode,
+    is_string,
+    leftovers,
+    need,
+    need_string,
+    need_text,
+    open_object,
+    open_objects,
+    refuse,
+    take,
+    take_flag,
+    take_object,
+    take_string,
+    text_of,
+    wrong,
+)
+from anyllm_fast.neutral.outgoing import Json, Outgoing
+from anyllm_fast.neutral.request import CustomTool, Members, Request, ServerTool, Tool, ToolChoice
+
+AnyTool = Tool | ServerTool | CustomTool
+
+NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_NO_ARGUMENTS: Final = Raw(b'{"type":"object","properties":{}}')
+_DIRECT: Final = b'["direct"]'
+_TRUE: Final = Raw(b"true")
+_WEB_SEARCH: Final = "web_search_20250305"
+_BUILT_IN: Final = re.compile(
+    r"(web_search|web_fetch|code_execution|tool_search_tool_\w+|bash|text_editor|computer|memory)_\d{8}"
+)
+_SERVER: Final = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool_\w+?)_?(\d{8})?")
+
+
+def read_tools(members: Members, request: Request) -> None:
+    raw = take(members, "tools")
+    if raw is None:
+        return
+    where: Where = (ROOT, "tools")
+    request.tools = tools = [_read_tool(item, (where, index)) for index, item in enumerate(open_objects(raw, where))]
+    deferred = [tool for tool in tools if type(tool) is Tool and tool.deferred]
+    if deferred:
+        searched = any(type(tool) is ServerTool and tool.type.startswith("tool_search_tool") for tool in tools)
+        names = found_tools(request.turns)
+        for tool in deferred:
+            tool.found = searched or text_of(tool.name) in names
+
+
+def _read_tool(members: Members, where: Where) -> AnyTool:
+    kind = members.pop("type", None)
+    if kind is None or bytes(kind) in (b'"custom"', b"null"):
+        return _read_function(members, where)
+    if not is_string(kind):
+        raise wrong(kind, "a string", (where, "type"))
+    return _read_server_tool(text_of(kind), members, where)
+
+
+def _read_function(members: Members, where: Where) -> Tool:
+    tool = Tool(name=need_string(members, "name", where), where=where)
+    tool.description = take_string(members, "description", where)
+    tool.schema = need(members, "input_schema", "an object", where)
+    if memoryview(tool.schema)[0] != 0x7B:
+        raise wrong(tool.schema, "an object", (where, "input_schema"))
+    if members:
+        strict = take_flag(members, "strict", where)
+        tool.strict = None if strict is None else Raw(encode(strict))
+        tool.deferred = take_flag(members, "defer_loading", where) or False
+        tool.cache = take_cache(members, where)
+        if bytes(members.get("allowed_callers", b"")) == _DIRECT:
+            del members["allowed_callers"]
+        tool.private = leftovers(members)
+    return tool
+
+
+def _read_server_tool(kind: str, members: Members, where: Where) -> ServerTool:
+    """A tool whose schema Anthropic knows: run by its servers, or (bash, computer, text editor, memory) by the client."""
+    tool = ServerTool(type=kind, raw=Raw(encode({"type": kind, **members})), where=where)
+    match = _SERVER.fullmatch(kind)
+    if match and match[1] in ("web_search", "web_fetch", "code_execution"):
+        tool.kind = match[1]  # type: ignore[assignment]  # one of the three literals
+    members.pop("name", None)
+    tool.cache = take_cache(members, where)
+    tool.allowed_domains = take(members, "allowed_domains")
+    tool.blocked_domains = take(members, "blocked_domains")
+    tool.max_uses = take(members, "max_uses")
+    tool.user_location = take_object(members, "user_location", where)
+    tool.private = leftovers(members)
+    return tool
+
+
+def read_tool_choice(members: Members, request: Request) -> None:
+    raw = take(members, "tool_choice")
+    if raw is None:
+        return
+    where: Where = (ROOT, "tool_choice")
+    inside = open_object(raw, where)
+    kind = need_text(inside, "type", where)
+    mode = _MODES.get(kind)
+    if mode is None:
+        raise refuse((where, "type"), f"expected auto, any, tool or none, got {kind!r}")
+    choice = ToolChoice(mode=mode, where=where)  # type: ignore[arg-type]  # a value of _MODES
+    if kind == "tool":
+        choice.name = need_string(inside, "name", where)
+    alone = take_flag(inside, "disable_parallel_tool_use", where)
+    if alone is not None:
+        request.parallel_tools = not alone
+        request.where["parallel_tools"] = (where, "disable_parallel_tool_use")
+    choice.private = leftovers(inside)
+    request.tool_choice = choice
+
+
+_MODES: Final = {"auto": "auto", "any": "required", "tool": "tool", "none": "none"}
+
+
+def write_tools(out: Json, outgoing: Outgoing) -> None:
+    """`tools` and `tool_choice`."""
+    request = outgoing.request
+    choice = request.tool_choice
+    tools = request.tools or []
+    if choice is not None and choice.mode == "allowed":
+        tools = [tool for tool in tools if isinstance(tool, ServerTool) or text_of(tool.name) in choice.names]
+    said = [written for tool in tools if (written := _write_tool(tool, outgoing)) is not None]
+    if said or (outgoing.own and request.tools is not None):
+        out["tools"] = said
+    if said or outgoing.own:
+        _write_choice(out, outgoing)
+    elif choice is not None and choice.mode not in ("auto", "none"):
+        outgoing.lose(choice.where, "there are no tools to choose from")
+
+
+def _write_tool(tool: AnyTool, outgoing: Outgoing) -> Json | Raw | None:
+    match tool:
+        case Tool():
+            return _write_function(tool, outgoing)
+        case ServerTool():
+            return _write_server_tool(tool, outgoing)
+        case CustomTool():
+            raise refuse(tool.where, "a custom (free-form) tool has no equal in the target's API")
+
+
+def _write_function(tool: Tool, outgoing: Outgoing) -> Json:
+    out: Json = {"name": tool.name}
+    if not outgoing.own and not NAME.fullmatch(text_of(tool.name)):
+        raise refuse((tool.where, "name"), "the target takes tool names of 1 to 128 letters, digits, _ and -")
+    if tool.description is not None:
+        out["description"] = tool.description
+    out["input_schema"] = tool.schema if tool.schema is not None else _NO_ARGUMENTS
+    if tool.strict is not None and (outgoing.own or tool.strict == _TRUE):
+        out["strict"] = tool.strict
+    if tool.deferred:
+        out["defer_loading"] = True
+    write_mark(out, tool.cache, outgoing)
+    outgoing.private(out, tool.private, tool.where)
+    outgoing.inner(out, tool.inner, tool.where)
+    return out
+
+
+def _write_server_tool(tool: ServerTool, outgoing: Outgoing) -> Json | Raw | None:
+    """A tool of Anthropic's own may also be asked for by its own name in another dialect, as LiteLLM's clients do."""
+    if outgoing.own or _BUILT_IN.fullmatch(tool.type):
+        return tool.raw
+    if tool.kind != "web_search":
+        outgoing.lose(tool.where, f"the target has no {tool.type} tool")
+        return None
+    out: Json = {"type": _WEB_SEARCH, "name": "web_search"}
+    for name, value in (
+        ("allowed_domains", tool.allowed_domains),
+        ("blocked_domains", tool.blocked_domains),
+        ("max_uses", tool.max_uses),
+        ("user_location", tool.user_location),
+    ):
+        if value is not None:
+            out[name] = value
+    if tool.context_size is not None and bytes(tool.context_size) != b'"medium"':
+        outgoing.lose((tool.where, "search_context_size"))
+    outgoing.private(out, tool.private, tool.where)
+    return out
+
+
+def _write_choice(out: Json, outgoing: Outgoing) -> None:
+    request = outgoing.request
+    choice = request.tool_choice
+    if choice is None:
+        if request.parallel_tools is False:
+            out["tool_choice"] = {"type": "auto", "disable_parallel_tool_use": True}
+        return
+    kind = _TYPES[choice.mode] if choice.mode != "allowed" else "any" if choice.required else "auto"
+    if choice.custom:
+        raise refuse(choice.where, "a custom (free-form) tool has no equal in the target's API")
+    said: Json = {"type": kind}
+    if choice.name is not None:
+        said["name"] = choice.name
+    if kind != "none" and (request.parallel_tools is False or (outgoing.own and request.parallel_tools)):
+        said["disable_parallel_tool_use"] = not request.parallel_tools
+    outgoing.private(said, choice.private, choice.where)
+    outgoing.inner(said, choice.inner, choice.where)
+    out["tool_choice"] = said
+
+
+_TYPES: Final = {"auto": "auto", "required": "any", "tool": "tool", "none": "none"}
+
+
+def forces_a_tool(out: Json) -> bool:
+    """Whether the tool_choice that was written leaves the model no other answer than a call."""
+    choice = out.get("tool_choice")
+    return choice is not None and choice["type"] in ("any", "tool")

@@ -1,0 +1,176 @@
+"""Writes the system prompt and the conversation of an Anthropic Messages request. Reads nothing.
+
+What the API demands and a neutral conversation need not have: user and assistant take turns (neighbours of one role are put
+together), the results of all calls of an answer open the next user turn, no text is blank, the last answer does not end in
+white space.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Raw
+
+from anyllm_fast.dialects.anthropic_blocks import Blocks, Writer
+from anyllm_fast.neutral.losses import ROOT
+from anyllm_fast.neutral.members import joined, refuse
+from anyllm_fast.neutral.outgoing import Json, Outgoing
+from anyllm_fast.neutral.pairing import Step, pair
+from anyllm_fast.neutral.request import Part, Text, Turn, hoisted
+
+JSON_ONLY: Final = Raw(b'"Answer with one JSON object and nothing else: no code fence, no words before or after it."')
+
+_TAIL: Final = re.compile(rb"(?<!\\)(?:\\\\)*((?: |\\[nrt])+)\"$")
+
+
+class _Message:
+    """One outgoing message in the making. `plain`: it may go out as a bare string, if it stays a single text."""
+
+    __slots__ = ("blocks", "plain", "results", "role", "turn")
+
+    def __init__(self, role: str, turn: Turn | None) -> None:
+        self.role = role
+        self.blocks: Blocks = []
+        self.plain = False
+        self.results = False
+        self.turn = turn
+
+    def content(self) -> Raw | Blocks:
+        if self.plain and len(self.blocks) == 1:
+            block = self.blocks[0]
+            if isinstance(block, dict) and block.keys() == {"type", "text"}:
+                text: Raw = block["text"]
+                return text
+        return self.blocks
+
+
+class Conversation:
+    """`system` and `messages` of one request."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+        self._writer = Writer(outgoing)
+        self._messages: list[_Message] = []
+
+    def write(self, out: Json) -> None:
+        """Sets both members; `messages` comes last, so that a longer conversation only adds to the end of the body."""
+        outgoing, request = self._outgoing, self._outgoing.request
+        leading, turns = ([], request.turns) if outgoing.own else hoisted(request)
+        system = self._system(leading)
+        for step in pair(turns):
+            self._step(step)
+        kept = [message for message in self._messages if message.blocks or outgoing.own]
+        if not kept and system:
+            message = _Message("user", None)
+            message.blocks, message.plain, system = system, len(system) == 1, []
+            kept.append(message)
+        if not kept and request.turns:
+            raise refuse((ROOT, "messages"), "there is no text in them that could be sent")
+        if kept and not outgoing.own:
+            _trim(kept[-1])
+        if system:
+            out["system"] = self._as_said(system, leading)
+        out["messages"] = [self._closed(message) for message in kept]
+
+    def _system(self, leading: list[Turn]) -> Blocks:
+        request = self._outgoing.request
+        texts: list[Part] = list(request.system)
+        for turn in leading:
+            self._announce(turn)
+            texts += turn.parts
+        blocks: Blocks = []
+        self._writer.write([text for text in texts if self._outgoing.own or not _withheld(text)], blocks)
+        if request.format is not None and request.format.kind == "json":
+            blocks.append({"type": "text", "text": JSON_ONLY})
+        return blocks
+
+    def _as_said(self, system: Blocks, leading: list[Turn]) -> Raw | Blocks:
+        request = self._outgoing.request
+        message = _Message("system", None)
+        message.blocks = system
+        message.plain = request.system_plain or (not request.system and len(leading) == 1 and leading[0].plain)
+        return message.content()
+
+    def _step(self, step: Step) -> None:
+        turn = step.turns[0]
+        for each in step.turns:
+            self._announce(each)
+        if turn.role == "system":
+            self._system_turn(step)
+            return
+        message = self._message(turn.role, turn)
+        message.plain = turn.plain and not message.blocks
+        self._writer.write(step.parts, message.blocks)
+        if step.results:
+            results = self._message("user", next((each for each in step.turns if each.role == "user"), None))
+            results.results = True
+            self._writer.write(list(step.results), results.blocks)
+
+    def _message(self, role: str, turn: Turn | None) -> _Message:
+        """The message that takes a turn's blocks: the last one if it has the role, unless it was sent apart in this dialect."""
+        if self._messages:
+            last = self._messages[-1]
+            if last.role == role and (last.results or not self._outgoing.own):
+                last.results = False
+                if last.turn is None:
+                    last.turn = turn
+                return last
+        message = _Message(role, turn)
+        self._messages.append(message)
+        return message
+
+    def _system_turn(self, step: Step) -> None:
+        """Newest models take the role, behind a user turn; to others the words go as the user's, marked as what they are."""
+        turn = step.turns[0]
+        outgoing = self._outgoing
+        behind_user = bool(self._messages) and self._messages[-1].role == "user"
+        if outgoing.own or (outgoing.profile.system_turns and behind_user):
+            message = _Message("system", turn)
+            message.plain = turn.plain
+            self._writer.write(step.parts, message.blocks)
+            self._messages.append(message)
+            return
+        texts = [part.text for part in step.parts if isinstance(part, Text)]
+        if len(texts) != len(step.parts):
+            raise refuse(turn.where, "a system message can only hold text")
+        message = self._message("user", turn)
+        message.plain = not message.blocks
+        text = b'"<system>\\n' + bytes(joined(texts, b"\\n"))[1:-1] + b'\\n</system>"' if texts else b'""'
+        marks = [part.cache for part in step.parts if isinstance(part, Text) and part.cache is not None]
+        part = Text(text=Raw(text), cache=marks[-1] if marks else None, where=turn.where)
+        self._writer.write([part], message.blocks)
+
+    def _announce(self, turn: Turn) -> None:
+        if self._outgoing.own:
+            return
+        self._outgoing.private({}, turn.private, turn.where)
+        self._outgoing.inner({}, turn.inner, turn.where)
+        if turn.name is not None:
+            self._outgoing.lose((turn.where, "name"))
+
+    def _closed(self, message: _Message) -> Json:
+        out: Json = {"role": message.role, "content": message.content()}
+        turn = message.turn
+        if turn is not None and self._outgoing.own:
+            if turn.transient:
+                out["clear_at"] = "next_user_message"
+            if turn.effort is not None:
+                out["output_config"] = {"effort": turn.effort}
+            self._outgoing.private(out, turn.private, turn.where)
+            self._outgoing.inner(out, turn.inner, turn.where)
+        return out
+
+
+def _withheld(part: Part) -> bool:
+    return isinstance(part, Text) and part.vendor_only
+
+
+def _trim(message: _Message) -> None:
+    """The API refuses white space at the end of an answer that it is to continue."""
+    last = message.blocks[-1] if message.blocks else None
+    if message.role != "assistant" or not isinstance(last, dict) or last["type"] != "text":
+        return
+    found = _TAIL.search(last["text"])
+    if found is not None:
+        last["text"] = Raw(bytes(last["text"])[: found.start(1)] + b'"')

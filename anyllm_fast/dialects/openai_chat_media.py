@@ -1,0 +1,137 @@
+"""Writes neutral parts as content parts of OpenAI Chat Completions. Reads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from anyllm_fast.dialects.openai_chat_cache import write_mark
+from anyllm_fast.neutral.members import encode, refuse, string_of, text_of
+from anyllm_fast.neutral.outgoing import Json, Outgoing
+from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, ToolResult
+
+Parts = list[Json | Raw]
+
+_NO_LIST: Final = Raw(b"[]")
+
+
+def flat(parts: list[Part], outgoing: Outgoing, *, spaced: bool = False) -> Iterator[Part]:
+    """The parts that the API has a form for: foreign ones and text documents become texts. `spaced`: on lines of their own."""
+    for part in parts:
+        match part:
+            case Foreign() if not outgoing.own:
+                if part.parts is None:
+                    raise refuse(part.where, f"a {part.type} part cannot be carried to this target")
+                outgoing.foreign(part)
+                yield from _marked(list(flat(part.parts, outgoing)), part, spaced)
+            case Media() if part.kind == "document" and not outgoing.own:
+                yield from _document(part, outgoing)
+            case ToolResult():
+                raise refuse(part.where, "a tool result belongs into a user message, behind the call that it answers")
+            case _:
+                yield part
+
+
+def _marked(parts: list[Part], source: Foreign, spaced: bool) -> Iterator[Part]:
+    last = len(parts) - 1
+    for place, part in enumerate(parts):
+        if isinstance(part, Text):
+            text = Raw(b'"\\n' + bytes(part.text)[1:-1] + b'\\n"') if spaced else part.text
+            yield replace(part, text=text, cache=source.cache if place == last else part.cache)
+        else:
+            yield part
+
+
+def _document(part: Media, outgoing: Outgoing) -> Iterator[Part]:
+    """Title and context have no members here, so they go before the document as text (a file's name carries its title)."""
+    if part.citations is not None:
+        outgoing.lose((part.where, "citations"))
+    if part.url is not None:
+        raise refuse(part.where, "the target takes no document by its URL")
+    whole = part.text is None and part.parts is None
+    lines = [] if part.name is None or whole else [f"Document: {text_of(part.name)}"]
+    if part.context is not None:
+        lines.append(text_of(part.context))
+    if lines:
+        yield Text(text=string_of("\n".join(lines)), where=part.where)
+    if whole:
+        yield part
+        return
+    outgoing.private({}, part.private, part.where)
+    outgoing.inner({}, part.inner, part.where)
+    if part.text is not None:
+        yield Text(text=part.text, cache=part.cache, where=part.where)
+        return
+    inside = part.parts or []
+    for place, each in enumerate(inside, 1):
+        marked = place == len(inside) and part.cache is not None and isinstance(each, Text | Media)
+        yield replace(each, cache=part.cache) if marked else each
+
+
+def write_part(part: Part, outgoing: Outgoing) -> Json | Raw:
+    match part:
+        case Text():
+            out: Json = {"type": "text", "text": part.text}
+            if part.citations is not None and part.citations != _NO_LIST:
+                outgoing.lose((part.where, "citations"))
+            write_mark(out, part.cache, outgoing)
+        case Refusal():
+            out = {"type": "refusal", "refusal": part.text}
+        case Media():
+            out = _media(part, outgoing)
+            write_mark(out, part.cache, outgoing)
+            outgoing.inner(out, part.inner, part.where)
+        case Foreign() if outgoing.own:
+            return part.raw
+        case _:
+            raise refuse(part.where, "a part that the target does not take in this place")
+    outgoing.private(out, part.private, part.where)
+    return out
+
+
+def _media(part: Media, outgoing: Outgoing) -> Json:
+    if part.kind == "image":
+        return {"type": "image_url", "image_url": _image(part, outgoing)}
+    if part.kind == "audio" and part.data is not None:
+        return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.media_type.removeprefix("audio/")}}
+    if part.kind != "document":
+        raise refuse(part.where, f"the target takes no {part.kind}")
+    file: Json = {}
+    if part.file_id is not None:
+        file["file_id"] = part.file_id
+    elif part.data is not None:
+        file["file_data"] = _data_url(part) if part.media_type else part.data
+    else:
+        raise refuse(part.where, "the target takes a document only with its data or by a file id")
+    name = part.name if outgoing.own else _filename(part)
+    if name is not None:
+        file["filename"] = name
+    return {"type": "file", "file": file}
+
+
+def _image(part: Media, outgoing: Outgoing) -> Json:
+    if part.data is not None:
+        out: Json = {"url": _data_url(part)}
+    elif part.url is not None:
+        out = {"url": part.url}
+    else:
+        raise refuse(part.where, "the target takes an image only with its data or by a URL, not by a file id")
+    if part.detail is not None and outgoing.own:
+        out["detail"] = part.detail
+    return out
+
+
+def _data_url(part: Media) -> Raw:
+    data = part.data if part.data is not None else Raw(b'""')
+    return Raw(b'"data:' + encode(part.media_type)[1:-1] + b";base64," + bytes(data)[1:])
+
+
+def _filename(part: Media) -> Raw | None:
+    """A name ends the way its type does; the API tells files apart by it. A file of its own has a name already."""
+    if part.file_id is not None:
+        return None
+    name = text_of(part.name) if part.name is not None else "document"
+    return string_of(name if name.lower().endswith(".pdf") else f"{name}.pdf")

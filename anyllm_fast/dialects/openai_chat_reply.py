@@ -1,0 +1,383 @@
+"""Whole replies of OpenAI Chat Completions: the `chat.completion` object, read and written. No stream, no errors, no requests.
+
+Hosts that call themselves compatible add members of their own; those that carry content are read too: reasoning under four
+names, thinking_blocks (LiteLLM's form of signed and redacted thinking), a matched stop sequence in choices[].stop_reason (vLLM).
+Members that nobody else has ride along as PrivatePart under their own names.
+Schema: the SDK's types/chat/chat_completion.py.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from anyllm_fast.dialects.citations import annotation_of, length_of
+from anyllm_fast.dialects.members import Members, decode_members, read_members, says_something
+from anyllm_fast.dialects.openai_chat_chunk import (
+    count,
+    decode_block,
+    decode_call,
+    decode_function,
+    decode_part,
+)
+from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
+from anyllm_fast.neutral.losses import ROOT, Losses
+from anyllm_fast.neutral.reply import (
+    CallPart,
+    PrivatePart,
+    RedactedPart,
+    RefusalPart,
+    Reply,
+    ReplyPart,
+    TextPart,
+    ThinkingPart,
+)
+from anyllm_fast.neutral.spans import escaped
+from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
+from anyllm_fast.neutral.usage import Usage
+
+REASONING = ("reasoning_content", "reasoning", "thinking")  # by preference, where a host sends several
+ORIGIN = b"anyllm:"  # marks thinking that came without a signature: see neutral/request.py, Thinking
+
+STOP_READ: dict[bytes, StopReason] = {
+    b"stop": "end_turn",
+    b"length": "max_tokens",
+    b"tool_calls": "tool_use",
+    b"function_call": "tool_use",
+    b"content_filter": "content_filter",
+}
+STOP_WRITTEN: dict[StopReason, bytes] = {
+    "end_turn": b"stop",
+    "max_tokens": b"length",
+    "stop_sequence": b"stop",
+    "tool_use": b"tool_calls",
+    "refusal": b"content_filter",
+    "content_filter": b"content_filter",
+    "pause_turn": b"length",  # cut short, to be gone on with
+    "context_window": b"length",
+    "other": b"stop",
+}
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+class _UsageOnly(msgspec.Struct):
+    usage: Raw = ABSENT
+
+
+_decode_usage_only = msgspec.json.Decoder(_UsageOnly).decode
+
+
+def read_usage(body: bytes) -> Usage:
+    """Counts of a completion that is passed on unread. Never raises."""
+    try:
+        usage = _decode_usage_only(body).usage
+    except (ValueError, RecursionError):
+        return Usage()
+    return count(usage, Usage()) if is_object(usage) else Usage()
+
+
+def read_reply(body: bytes, losses: Losses) -> Reply:
+    """A `chat.completion` object as a Reply. ValueError if it is none, or one that the upstream broke off.
+
+    A loss is every further choice; private members are parts.
+    """
+    completion = read_members(body)
+    choices = objects(completion.get("choices", ABSENT))
+    if not choices:
+        raise ValueError(f"no choices; its members are {', '.join(list(completion)[:12]) or 'none'}")
+    for at in range(1, len(choices)):
+        losses.add(((ROOT, "choices"), at), "the client's dialect has one answer")
+    choice = decode_members(choices[0])
+    if not is_object(choice.get("message", ABSENT)):
+        raise ValueError("choices.0: no message")
+    message = decode_members(choice["message"])
+    ident = string(completion.get("id", ABSENT))
+    reply = Reply(ident=ident, model=string(completion.get("model", ABSENT)), ended=True)
+    reply.parts = [
+        *_read_thinking(message),
+        *_read_content(message),
+        *_read_calls(message, ident or bytes(choices[0])),
+    ]
+    reply.stop_reason, reply.stop_sequence = _read_stop(choice, reply.parts)
+    usage = completion.get("usage", ABSENT)
+    reply.usage = count(usage, Usage()) if is_object(usage) else Usage()
+    for members, known in ((message, _MESSAGE), (choice, _CHOICE), (completion, _COMPLETION)):
+        for name, raw in members.items():
+            if name not in known and says_something(raw, _SAYS_NOTHING.get(name, ())):
+                reply.parts.append(PrivatePart(name.encode(), bytes(raw)))
+    return reply
+
+
+_SAYS_NOTHING: dict[str, tuple[object, ...]] = {"service_tier": ("default", "auto")}
+"""Values that mean the same as none: dropping them loses nothing."""
+_COMPLETION = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "system_fingerprint"})
+_CHOICE = frozenset({"index", "message", "finish_reason", "stop_reason", "matched_stop", "error"})
+_MESSAGE = frozenset(
+    {
+        "role",
+        "content",
+        "refusal",
+        "annotations",
+        "tool_calls",
+        "function_call",
+        "thinking_blocks",
+        "reasoning_details",
+        *REASONING,
+    }
+)
+
+
+def _read_stop(choice: Members, parts: list[ReplyPart]) -> tuple[StopReason, bytes | None]:
+    from anyllm_fast.dialects.openai_chat_ends import judge_stop  # that file imports our tables
+
+    matched = _span(choice, "stop_reason") or _span(choice, "matched_stop") or None
+    calls = sum(isinstance(part, CallPart) for part in parts)
+    refused = any(isinstance(part, RefusalPart) for part in parts)
+    verdict = judge_stop(_span(choice, "finish_reason"), matched, calls, refused, True)
+    if isinstance(verdict, Failure):
+        raise ValueError(verdict.message)
+    return verdict
+
+
+def _span(members: Members, name: str) -> bytes:
+    return string(members.get(name, ABSENT))
+
+
+def _read_thinking(message: Members) -> list[ReplyPart]:
+    """thinking_blocks if they hold the text; else the plain field, and what the blocks hold besides."""
+    parts: list[ReplyPart] = []
+    for raw in objects(message.get("thinking_blocks", ABSENT)):
+        block = decode_block(raw)
+        if data := string(block.data):
+            parts.append(RedactedPart(data))
+        else:
+            parts.append(ThinkingPart(string(block.thinking), string(block.signature)))
+    if not any(isinstance(part, ThinkingPart) and part.text for part in parts):
+        for field in REASONING:
+            if text := _span(message, field):
+                parts.insert(0, ThinkingPart(text, ORIGIN + field.encode()))
+                break
+    return _read_details(message, parts)
+
+
+def _read_details(message: Members, parts: list[ReplyPart]) -> list[ReplyPart]:
+    """OpenRouter's reasoning_details: the text beside `reasoning`, and what only it has: signatures and encrypted reasoning."""
+    said = bool(parts)
+    for raw in objects(message.get("reasoning_details", ABSENT)):
+        detail = decode_block(raw)
+        if not said and (text := string(detail.text) or string(detail.summary)):
+            parts.append(ThinkingPart(text, ORIGIN + b"reasoning"))
+        last = parts[-1] if parts else None
+        if (signature := string(detail.signature)) and isinstance(last, ThinkingPart):
+            last.signature = signature
+        if string(detail.data):
+            parts.append(PrivatePart(b"reasoning_details", bytes(raw)))
+    return parts
+
+
+def _read_content(message: Members) -> list[ReplyPart]:
+    """`content` as text or parts, `refusal`, and the annotations on the last text."""
+    parts: list[ReplyPart] = []
+    content = message.get("content", ABSENT)
+    if text := string(content):
+        parts.append(TextPart(text))
+    for raw in objects(content):
+        parts += _read_part(raw)
+    if refusal := _span(message, "refusal"):
+        parts.append(RefusalPart(refusal))
+    last = next((part for part in reversed(parts) if isinstance(part, TextPart)), None)
+    for raw in objects(message.get("annotations", ABSENT)):
+        if last is None:
+            parts.append(PrivatePart(b"annotation", bytes(raw)))
+        else:
+            last.annotations = [*last.annotations, bytes(raw)]
+    return parts
+
+
+def _read_part(raw: Raw) -> list[ReplyPart]:
+    """A content part. Hosts with several modalities answer in parts; so does Mistral when it thinks."""
+    part = decode_part(raw)
+    match string(part.type):
+        case b"text" | b"output_text":
+            return [TextPart(text)] if (text := string(part.text)) else []
+        case b"refusal":
+            return [RefusalPart(text)] if (text := string(part.refusal)) else []
+        case b"thinking":
+            text = string(part.thinking) + b"".join(string(decode_part(inner).text) for inner in objects(part.thinking))
+            return [ThinkingPart(text, ORIGIN + b"thinking")] if text else []
+        case kind:
+            return [PrivatePart(b"content." + (kind or b"part"), bytes(raw))]
+
+
+def _read_calls(message: Members, seed: bytes) -> list[ReplyPart]:
+    """tool_calls, or function_call, the form before there were tools. A call without an id gets one, always the same."""
+    from anyllm_fast.dialects.openai_chat_ends import synthetic  # that file imports our tables
+
+    parts: list[ReplyPart] = []
+    for at, raw in enumerate(objects(message.get("tool_calls", ABSENT))):
+        ident = string(decode_call(raw).id) or synthetic(seed, at)
+        custom = _decode_custom(raw).custom
+        if is_object(custom):
+            parts.append(_read_custom(ident, custom))
+        else:
+            parts.append(_read_function(ident, decode_call(raw).function))
+    legacy = message.get("function_call", ABSENT)
+    if not parts and is_object(legacy):
+        parts.append(_read_function(synthetic(seed, 0), legacy))
+    return parts
+
+
+def _read_function(ident: bytes, raw: Raw) -> CallPart:
+    """Arguments are JSON in a string; some hosts send the object itself, or nothing."""
+    if not is_object(raw):
+        return CallPart(ident, b"", b"")
+    function = decode_function(raw)
+    given = function.arguments
+    return CallPart(ident, string(function.name), escaped(bytes(given)) if is_object(given) else string(given))
+
+
+class _Custom(msgspec.Struct):
+    custom: Raw = ABSENT
+    name: Raw = ABSENT
+    input: Raw = ABSENT
+
+
+_decode_custom = msgspec.json.Decoder(_Custom).decode
+
+
+def _read_custom(ident: bytes, raw: Raw) -> CallPart:
+    """A custom tool takes free text; the middle has objects, so it becomes {"input": text}."""
+    custom = _decode_custom(raw)
+    return CallPart(ident, string(custom.name), escaped(b'{"input":"%b"}' % string(custom.input)))
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+class _Message:
+    """What goes into one completion, while the parts of a reply are gone through. Lists of JSON texts, or of spans."""
+
+    def __init__(self) -> None:
+        self.text: list[bytes] = []
+        self.annotations: list[bytes] = []
+        self.refusal: list[bytes] = []
+        self.reasoning: list[bytes] = []
+        self.blocks: list[bytes] = []
+        self.calls: list[bytes] = []
+        self.message: list[bytes] = []  # private members, by where they belong
+        self.choice: list[bytes] = []
+        self.completion: list[bytes] = []
+
+    def json(self) -> bytes:
+        out = b'{"role":"assistant","content":%b,"refusal":%b' % (_joined(self.text), _joined(self.refusal))
+        if self.annotations:
+            out += b',"annotations":[%b]' % b",".join(self.annotations)
+        if self.reasoning:
+            out += b',"reasoning_content":%b' % _joined(self.reasoning)
+        if self.blocks:
+            out += b',"thinking_blocks":[%b]' % b",".join(self.blocks)
+        if self.calls:
+            out += b',"tool_calls":[%b]' % b",".join(self.calls)
+        return out + b"".join(self.message) + b"}"
+
+
+def _joined(spans: list[bytes]) -> bytes:
+    return b'"%b"' % b"".join(spans) if spans else b"null"
+
+
+def write_reply(reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
+    """A Reply as a `chat.completion` object with our id and the model name that the client asked for."""
+    message = _Message()
+    for part in reply.parts:
+        _write_part(part, message, losses)
+    stop = reply.stop_reason or ("tool_use" if message.calls else "end_turn")
+    finish = b"stop" if stop == "refusal" and message.refusal else STOP_WRITTEN[stop]
+    sequence = b"" if reply.stop_sequence is None else b',"stop_reason":"%b"' % reply.stop_sequence
+    usage = b',"usage":%b' % write_usage(reply.usage) if reply.usage.known else b""
+    return (
+        b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":"%b",'
+        b'"choices":[{"index":0,"message":%b,%b,"finish_reason":"%b"%b}]%b%b}'
+    ) % (
+        options.ident,
+        options.created,
+        options.model,
+        message.json(),
+        b",".join(message.choice) or b'"logprobs":null',
+        finish,
+        sequence,
+        usage,
+        b"".join(message.completion),
+    )
+
+
+def _write_part(part: ReplyPart, message: _Message, losses: Losses) -> None:
+    match part:
+        case TextPart():
+            _write_text(part, message, losses)
+        case RefusalPart():
+            message.refusal.append(part.text)
+        case ThinkingPart():
+            if part.text:
+                message.reasoning.append(part.text)
+            message.blocks.append(b'{"type":"thinking","thinking":"%b","signature":"%b"}' % (part.text, part.signature))
+        case RedactedPart():
+            message.blocks.append(b'{"type":"redacted_thinking","data":"%b"}' % part.data)
+        case CallPart():
+            message.calls.append(
+                b'{"id":"%b","type":"function","function":{"name":"%b","arguments":"%b"}}'
+                % (part.ident, part.name, part.args or b"{}")
+            )
+        case PrivatePart():
+            _write_private(part, message, losses)
+
+
+def _write_text(part: TextPart, message: _Message, losses: Losses) -> None:
+    """Texts are joined; where in the whole this one stands is only counted for a citation."""
+    start = length_of(b"".join(message.text)) if part.citations else 0
+    message.text.append(part.text)
+    message.annotations += part.annotations
+    for citation in part.citations:
+        if annotation := annotation_of(citation, start, start + length_of(part.text)):
+            message.annotations.append(annotation)
+        else:
+            losses.add((ROOT, "citation"), "Chat Completions has annotations for web pages only")
+
+
+def _write_private(part: PrivatePart, message: _Message, losses: Losses) -> None:
+    """Back to the member that it was read from, if it was one of this dialect's."""
+    match part.name:
+        case b"annotation":
+            message.annotations.append(part.raw)
+        case b"audio" | b"images":
+            message.message.append(b',"%b":%b' % (part.name, part.raw))
+        case b"logprobs":
+            message.choice.append(b'"logprobs":%b' % part.raw)
+        case b"service_tier" | b"moderation" | b"metadata":
+            message.completion.append(b',"%b":%b' % (part.name, part.raw))
+        case _:
+            losses.add((ROOT, part.name.decode()), "Chat Completions has no place for it")
+
+
+def write_usage(usage: Usage) -> bytes:
+    """`usage` of a completion: prompt_tokens is the sum of what was read from, written to and kept out of the cache."""
+    prompt, output = max(usage.prompt, 0), max(usage.output, 0)
+    out = b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d' % (prompt, output, prompt + output)
+    out += _details(
+        b"prompt_tokens_details",
+        (b"cached_tokens", usage.cache_read),
+        (b"cache_write_tokens", usage.cache_write),
+        (b"audio_tokens", usage.audio_input),
+    )
+    out += _details(
+        b"completion_tokens_details",
+        (b"reasoning_tokens", usage.reasoning),
+        (b"audio_tokens", usage.audio_output),
+    )
+    return out + b"}"
+
+
+def _details(name: bytes, *counts: tuple[bytes, int]) -> bytes:
+    known = b",".join(b'"%b":%d' % row for row in counts if row[1] >= 0)
+    return b',"%b":{%b}' % (name, known) if known else b""

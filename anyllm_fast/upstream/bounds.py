@@ -1,0 +1,14 @@
+"""What an upstream may send us at most, and for how long a connection counts as stale. Numbers only, for both implementations."""
+
+from __future__ import annotations
+
+from anyllm_fast.errors import UpstreamBroken
+
+MAX_HEADER_BYTES = 65536
+MAX_HEADERS = 200
+HIGH_WATER = 65536  # unread bytes of a body above which the socket is not read any more
+STALE_SECONDS = 2.0  # a dead peer's reset comes within a round trip; an upstream that worked longer had the request
+
+
+def too_large(limit: int) -> UpstreamBroken:
+    return UpstreamBroken(f"the upstream's answer is larger than {limit} bytes")

@@ -1,0 +1,1 @@
+"""Real clients judge the gateway end to end. See README.md."""

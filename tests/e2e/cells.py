@@ -1,0 +1,101 @@
+"""The registry of the matrix: a cell is a function of a Lane and the ways on which it is asked. Knows no feature."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from .judges import SDKS
+from .lanes import Lane, Way
+
+Where = Callable[[Way], bool]
+BACKENDS = ("openai", "anthropic")
+TWINS = ("openai/python", "anthropic/python")
+
+
+@dataclass(frozen=True)
+class Cell:
+    name: str
+    ask: Callable[..., None]
+    modes: tuple[str, ...]
+    where: Where
+    values: tuple[Any, ...]
+
+    def ways(self) -> Iterator[Way]:
+        for sdk in SDKS:
+            for via, mode in product(("direct", *BACKENDS, *TWINS), self.modes):
+                way = Way(sdk, via, mode)
+                if self.where(way) and (via not in TWINS or _worth_a_twin(way)):
+                    yield way
+
+
+CELLS: list[Cell] = []
+
+
+def _worth_a_twin(way: Way) -> bool:
+    """The twins are byte-equal by their own tests: here they show only that they run, translated and streamed."""
+    return way.crosses and way.mode == "stream" and not way.sdk.release
+
+
+def anywhere(way: Way) -> bool:
+    return True
+
+
+def cell(
+    *, modes: tuple[str, ...] = ("whole", "stream"), where: Where = anywhere
+) -> Callable[[Callable[[Lane], None]], Callable[[Lane], None]]:
+    """Registers a cell for every way that `where` lets through. A cell's name is its function's."""
+
+    def register(function: Callable[[Lane], None]) -> Callable[[Lane], None]:
+        CELLS.append(Cell(function.__name__, function, modes, where, ()))
+        return function
+
+    return register
+
+
+def cells_for(
+    table: dict[str, Any], *, modes: tuple[str, ...] = ("whole", "stream"), where: Where = anywhere
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """One cell for each row of `table`, given to the function after the lane."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        for key, value in table.items():
+            name = f"{function.__name__}[{re.sub(r'[^a-zA-Z0-9]+', '-', key).strip('-')}]"
+            CELLS.append(Cell(name, function, modes, where, (value,)))
+        return function
+
+    return register
+
+
+# -- the usual restrictions -------------------------------------------------------------------------------------------
+
+
+def gateway_only(way: Way) -> bool:
+    return not way.direct
+
+
+def same_dialect(way: Way) -> bool:
+    return not way.crosses
+
+
+def crossing(way: Way) -> bool:
+    return way.crosses
+
+
+def newest(way: Way) -> bool:
+    return not way.sdk.release
+
+
+def both(*tests: Where) -> Where:
+    return lambda way: all(test(way) for test in tests)
+
+
+def ingress(name: str) -> Where:
+    return lambda way: way.ingress == name
+
+
+def egress(name: str) -> Where:
+    return lambda way: way.egress == name
