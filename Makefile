@@ -62,7 +62,7 @@ fuzz: $(TEST_STAMP)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/python -m pytest -q tests/fuzz
 
 docs: $(TEST_STAMP)
-	$(BIN)/python -m anyllm_fast.config.variables > docs/configuration.md
+	$(BIN)/python -m anyllm_fast.config.document > docs/configuration.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .cache anyllm_fast/_native*.so native/*.c

@@ -81,6 +81,7 @@ class App:
         self._gateway = Gateway(settings, self._router, self._upstreams, self._policies)
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the worker: the collector need not look at it again
+        gc.set_threshold(20_000, 20, 20)  # a call makes no cycles: the default of 700 looks for them every few calls
         return self._gateway
 
     async def _close(self) -> None:

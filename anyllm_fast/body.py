@@ -9,15 +9,17 @@ from anyllm_fast.upstream.encoding import decode_body
 
 async def read(call: Call, limit: int) -> bytes:
     """The whole body. Raises TooLarge past `limit` bytes (before and after decompression), InvalidRequest if the client broke off."""
-    declared = call.headers.get(b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise TooLarge(f"the request body has {int(declared)} bytes; the limit is {limit}")
+    declared = call.headers.get(b"content-length", b"")
+    length = int(declared) if declared.isdigit() else -1
+    if length > limit:
+        raise TooLarge(f"the request body has {length} bytes; the limit is {limit}")
     message = await call.receive()
     received: bytes = message.get("body", b"")
-    if message.get("more_body"):
+    # Granian says `more_body` with the last byte too, and each further `receive` is a change of threads: so go by the length
+    if message.get("more_body") and len(received) != length:
         parts = [received]
         size = len(received)
-        while message.get("more_body"):
+        while message.get("more_body") and size != length:
             message = await call.receive()
             part = message.get("body", b"")
             parts.append(part)

@@ -1,4 +1,4 @@
-"""How a call meets a target: verbatim, renamed or translated. The one place that asks whether the client's dialect is the target's."""
+"""How a call meets a target: verbatim, renamed or translated. The one place that asks whether both dialects are the same."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import msgspec
 from anyllm_fast import ids, wire
 from anyllm_fast.call import Call, Target
 from anyllm_fast.dialects import DIALECTS
+from anyllm_fast.dialects.recorded import is_stream
 from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect
 from anyllm_fast.neutral.reply import Reply, replay
 from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
 from anyllm_fast.neutral.usage import Usage
+
+
+class _Anything(msgspec.Struct):
+    """No member is looked at: decoding it only proves that a body is one JSON object, and whole (0.2 us for a short one)."""
+
+
+_prove = msgspec.json.Decoder(_Anything).decode
 
 
 class Bridge:
@@ -34,27 +42,43 @@ class Bridge:
 
     def whole(self, body: bytes, call: Call) -> tuple[bytes, Usage, str]:
         """The upstream's whole reply as the client reads it, its token counts, and why it stopped."""
-        if self.same:
+        if is_stream(body):
+            reply = self._read_stream(body)
+        elif self.same:
+            self._check(body)
             return body, self.upstream.read_usage(body), ""
-        reply = self._read(body, call)
+        else:
+            self._check(body)
+            reply = self._read(body, call)
         return self.client.write_reply(reply, self.options, call.losses), reply.usage, reply.stop_reason or ""
 
     def streamed(self, body: bytes, call: Call) -> tuple[bytes, Usage, str]:
         """The same, where the client asked for a stream and the upstream sent one JSON document."""
+        self._check(body)
         reply = self._read(body, call)
         encoder = self.client.encoder(self.options)
         replay(reply, encoder)
         return encoder.take(), reply.usage, reply.stop_reason or ""
 
-    def check(self, body: bytes, status: int) -> None:
-        """A 200 that is no reply is the upstream's failure: empty, HTML, or an error object. Raises UpstreamError."""
+    def _check(self, body: bytes) -> None:
+        """A success that is no reply is the upstream's failure: empty, HTML, half a document, an error. Raises UpstreamError."""
         start = body.lstrip()[:1]
         if start != b"{":
             what = "an empty body" if not start else "an HTML page" if start == b"<" else "something that is not a JSON object"
-            raise UpstreamBroken(f"the upstream answered {status} with {what}")
+            raise UpstreamBroken(f"the upstream answered with {what}")
+        try:
+            _prove(body)
+        except (ValueError, RecursionError) as error:
+            raise UpstreamBroken(f"the upstream's reply is not sound JSON: {error}") from None
         failure = self.upstream.read_failure(body)
         if failure is not None:
             raise refused(failure, 502)
+
+    def _read_stream(self, body: bytes) -> Reply:
+        reply = self.upstream.read_stream(body, self.max_frame)
+        if reply.failure is not None:
+            raise refused(reply.failure, 502)
+        return reply
 
     def _read(self, body: bytes, call: Call) -> Reply:
         try:

@@ -63,10 +63,10 @@ class Call:
     """One request. `headers` has lower-case names; of a repeated header the last value counts, as everywhere in the field."""
 
     __slots__ = (
-        "admitted",
         "announce",
         "body",
         "dialect",
+        "entered",
         "headers",
         "include_usage",
         "key_name",
@@ -117,7 +117,7 @@ class Call:
         self.response_headers: HeaderList = []
         self.permit = False  # holds a place in the concurrency limit
         self.announce = True  # losses are named in x-anyllm-degradation
-        self.admitted: list[Policy] = []
+        self.entered = 0  # how many of the policies, in their order, have let it in
 
 
 class Policy:

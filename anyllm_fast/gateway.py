@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from anyllm_fast import body, faults, headers, operations
 from anyllm_fast.bridge import Bridge, open_bridge, refuse_losses, refused
-from anyllm_fast.call import Call, Policies, Route, Target
+from anyllm_fast.call import Call, Policies, Policy, Route, Target
 from anyllm_fast.config import Settings
 from anyllm_fast.errors import GatewayError, Internal, UpstreamBroken, UpstreamRefused
 from anyllm_fast.relay import Relay, answer
@@ -32,21 +32,25 @@ class Gateway:
         self.router = router
         self.upstreams = upstreams
         self.policies = policies
+        self._screens = tuple((place, policy.screen) for place, policy in enumerate(policies) if _has(policy, "screen"))
+        self._admits = tuple(policy.admit for policy in policies if _has(policy, "admit"))
+        self._settles = tuple((place, policy.settle) for place, policy in enumerate(policies) if _has(policy, "settle"))[::-1]
+        self._last = len(policies)
         self.operations = operations.OPERATIONS
         limits = settings.timeouts
         self._whole = Timeouts(limits.connect, limits.first_byte, limits.idle, 0.0)
         self._streamed = Timeouts(limits.connect, limits.first_byte, limits.idle, limits.stream_total)
 
-    async def serve(self, call: Call) -> None:
+    def serve(self, call: Call) -> Awaitable[None]:
         """Answers `call`, whatever happens, and settles every policy that let it in."""
-        await self._run(call, self.operations.get(call.route.operation, _generate))
+        return self._run(call, self.operations.get(call.route.operation, Gateway.generate))
 
     async def _run(self, call: Call, operation: Callable[[Gateway, Call], Awaitable[None]]) -> None:
         watch = ClientWatch(call)
         try:
-            for policy in self.policies:
-                policy.screen(call)
-                call.admitted.append(policy)
+            for call.entered, screen in self._screens:
+                screen(call)
+            call.entered = self._last
             if call.method == "POST":
                 call.body = await body.read(call, self.settings.max_body_bytes)
             watch.arm()
@@ -65,8 +69,9 @@ class Gateway:
         finally:
             watch.close()
             call.outcome.ended_at = time.monotonic()
-            for policy in reversed(call.admitted):
-                policy.settle(call)
+            for place, settle in self._settles:
+                if place < call.entered:
+                    settle(call)
 
     async def reject(self, call: Call, error: GatewayError) -> None:
         """Answers a call that has no route. It is screened first: an address that may not connect learns nothing."""
@@ -102,8 +107,8 @@ class Gateway:
         """Chooses the target and lets the policies judge it."""
         target = call.target = self.router.target(call)
         call.target_model = target.model_of(call.model)
-        for policy in self.policies:
-            policy.admit(call)
+        for admit in self._admits:
+            admit(call)
         return target
 
     async def forward(self, call: Call, target: Target, path: bytes, payload: bytes, timeouts: Timeouts) -> UpstreamReply:
@@ -121,7 +126,6 @@ class Gateway:
 
     async def _whole_reply(self, call: Call, bridge: Bridge, reply: UpstreamReply) -> None:
         raw = await reply.read(self.settings.max_reply_bytes)
-        bridge.check(raw, reply.status)
         payload, call.outcome.usage, call.outcome.stop_reason = bridge.whole(raw, call)
         await answer(call, 200, payload)
 
@@ -146,15 +150,16 @@ class Gateway:
         await answer(call, error.status if verbatim else call.dialect.status_of(error), payload)
 
 
-async def _generate(gateway: Gateway, call: Call) -> None:
-    await gateway.generate(call)
+def _has(policy: Policy, hook: str) -> bool:
+    """Whether a policy does something there: a call does not walk through empty hooks."""
+    return getattr(type(policy), hook) is not getattr(Policy, hook)
 
 
 class ClientWatch:
     """Cancels a call's task when its client leaves.
 
-    ASGI tells a departure only to who waits in `receive`, and `send` to a client that has gone succeeds. So a task waits there, but
-    only for calls that last: it is started by a timer.
+    ASGI tells a departure only to who waits in `receive`, and `send` to a client that has gone succeeds. So a task waits there,
+    but only for calls that last: it is started by a timer.
     """
 
     __slots__ = ("_call", "_task", "_timer", "_waiter", "gone")

@@ -62,18 +62,21 @@ def to_upstream(call: Call, target: Target) -> HeaderList:
     ]
     if call.method == "POST":
         out.append((b"content-type", b"application/json"))
-    said = {name for name, _ in out}
-    if call.dialect.name == target.dialect:
-        received = call.headers
-        for name in TO_UPSTREAM.get(target.dialect, ()):
-            value = received.get(name)
-            if value is not None and name not in said:
-                said.add(name)
-                out.append((name, value))
-    out += [row for row in DEFAULTS.get(target.dialect, ()) if row[0] not in said]
-    if b"user-agent" not in said:
-        out.append((b"user-agent", _OURS))
+    ours = {name for name, _ in target.credentials}
+    received = call.headers if call.dialect.name == target.dialect else _NONE
+    for name, default in _WANTED[target.dialect]:
+        value = received.get(name, default)
+        if value is not None and name not in ours:
+            out.append((name, value))
     return out
+
+
+_NONE: Final[dict[bytes, bytes]] = {}
+_WANTED: Final[dict[str, tuple[tuple[bytes, bytes | None], ...]]] = {
+    dialect: tuple((name, {b"user-agent": _OURS, **dict(DEFAULTS[dialect])}.get(name)) for name in names)
+    for dialect, names in TO_UPSTREAM.items()
+}
+"""Header -> what is sent where the client has not said it, or may not."""
 
 
 # -- to the client -----------------------------------------------------------------------------------------------------

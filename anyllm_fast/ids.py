@@ -1,21 +1,23 @@
-"""Identifiers. Random, unguessable enough to correlate by, never a secret."""
+"""Identifiers. Random and unique, to correlate by; never a secret: whoever holds one is told nothing for it."""
 
 from __future__ import annotations
 
 import os
+import random
 import re
 
+_bits = random.Random(os.urandom(32)).getrandbits  # noqa: S311 - ids to correlate by; a system call for each would cost more
 _LEGAL = re.compile(rb"[!-~]{1,200}")
 
 
 def new_hex() -> str:
     """32 hex digits, as behind `msg_` and `chatcmpl-`."""
-    return os.urandom(16).hex()
+    return f"{_bits(128):032x}"
 
 
 def new_request_id() -> str:
     """A UUID v4, what x-request-id is where the client sent none."""
-    h = os.urandom(16).hex()
+    h = f"{_bits(128):032x}"
     return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
 
 

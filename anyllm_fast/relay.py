@@ -1,7 +1,8 @@
 """A streamed reply on its way out: upstream read, pipe, one send. Knows no dialect and no JSON.
 
-Nothing else stands in the stream. `run` holds what the pipe gives until the pipe is committed, so that a stream that fails at once
-becomes an error with a true status; a wait of `_COMMIT_WAIT` ends that too, because a client must not wait for headers.
+Nothing else stands in the stream. `run` holds what the pipe gives until the pipe is committed, so that a stream that fails at
+once becomes an error with a true status; `_COMMIT_WAIT` seconds or `_COMMIT_SIZE` bytes end that too, because a client must not
+wait for headers.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from anyllm_fast.call import Call
 from anyllm_fast.config import Settings
 from anyllm_fast.errors import UpstreamBroken, UpstreamError
 from anyllm_fast.neutral.stream import Failure, Pipe
+from anyllm_fast.push import Push, finished_type
 from anyllm_fast.upstream import UpstreamReply
 
 _COMMIT_WAIT = 0.25
+_COMMIT_SIZE = 65536
 _KEEPALIVE_AFTER = 15.0
 _START = "http.response.start"
 _BODY = "http.response.body"
@@ -46,7 +49,7 @@ def response_headers(call: Call, content_type: bytes, length: int = -1) -> list[
 class Relay:
     """One stream from its first byte to its last."""
 
-    __slots__ = ("_beat", "_bridge", "_call", "_heartbeat", "_last", "_loop", "_pipe", "_reply", "_settings")
+    __slots__ = ("_beat", "_bridge", "_call", "_heartbeat", "_last", "_loop", "_pipe", "_push", "_reply", "_settings")
 
     def __init__(self, call: Call, bridge: Bridge, reply: UpstreamReply, settings: Settings) -> None:
         self._call = call
@@ -58,21 +61,30 @@ class Relay:
         self._heartbeat: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
         self._last = 0.0
+        self._push: Push | None = None
 
     async def run(self) -> None:
         call, pipe = self._call, self._pipe
         first = await self._until_committed()
         if first is None:
             return
-        await self._open()
+        finished = await self._open()
+        outcome = call.outcome
         try:
-            await self._relay(first)
+            if finished is not None:
+                self._push = Push(call, pipe, self._reply, finished)
+                await self._push.run(first)
+            else:
+                await self._relay(first)
         finally:
             if self._heartbeat is not None:
                 self._heartbeat.cancel()
             if self._beat is not None:
                 self._beat.cancel()
-            outcome = call.outcome
+            if self._push is not None:
+                outcome.bytes_out = self._push.bytes_out
+            for name in pipe.losses:
+                call.losses.add(((), name), "the client's dialect has no words for this part of the stream")
             outcome.usage, outcome.stop_reason = pipe.usage, pipe.stop_reason or ""
             if pipe.failure is not None:
                 outcome.error, outcome.message = pipe.failure.kind, pipe.failure.message
@@ -81,13 +93,18 @@ class Relay:
         """The first bytes to send. None if the answer has been given otherwise. Raises what the stream failed with."""
         reply, pipe = self._reply, self._pipe
         chunk = await reply.chunk()
-        if _is_document(reply, chunk):
+        while chunk.isspace():  # blank lines are no event; a document may follow them
+            chunk = await reply.chunk()
+        if _is_document(chunk):
             await self._document(chunk)
             return None
         held = pipe.feed(chunk) if chunk else pipe.finish()
-        while not pipe.committed and not pipe.ended and chunk:
+        due: float | None = None
+        while not pipe.committed and not pipe.ended and chunk and len(held) < _COMMIT_SIZE:
+            if held and due is None:
+                due = self._loop.time() + _COMMIT_WAIT
             try:
-                async with asyncio.timeout(_COMMIT_WAIT if held else None):
+                async with asyncio.timeout_at(due):
                     chunk = await reply.chunk()
             except TimeoutError:
                 break
@@ -96,16 +113,20 @@ class Relay:
             raise refused(pipe.failure, 502)
         return held
 
-    async def _open(self) -> None:
+    async def _open(self) -> type | None:
+        """Sends the head. Returns what tells a finished send, where the server has such a thing (push.py)."""
         call = self._call
         call.outcome.status = 200
         call.outcome.first_byte_at = self._last = time.monotonic()
         headers = response_headers(call, self._bridge.client.content_type_stream)
         headers.append((b"cache-control", b"no-cache"))
         headers.append((b"x-accel-buffering", b"no"))  # nginx in front of us would hold the stream back
-        await call.send({"type": _START, "status": 200, "headers": headers})
+        sent = call.send({"type": _START, "status": 200, "headers": headers})
+        finished = finished_type(sent)
+        await sent
         if self._bridge.client.keepalive:
             self._heartbeat = self._loop.call_later(_KEEPALIVE_AFTER, self._tick)
+        return finished
 
     async def _relay(self, out: bytes) -> None:
         """Until the pipe has given its last bytes: one upstream read, at most one send."""
@@ -142,12 +163,19 @@ class Relay:
             if size > self._settings.max_reply_bytes:
                 raise UpstreamBroken(f"the upstream's reply is larger than {self._settings.max_reply_bytes} bytes")
         raw = b"".join(rest)
-        self._bridge.check(raw, self._reply.status)
         payload, call.outcome.usage, call.outcome.stop_reason = self._bridge.streamed(raw, call)
         await answer(call, 200, payload, self._bridge.client.content_type_stream)
 
     def _tick(self) -> None:
         """Sends a keep-alive frame if nothing has left for a while. The pipe gives whole frames only, so it never splits one."""
+        push = self._push
+        if push is not None:
+            idle = self._loop.time() - push.last
+            if idle >= _KEEPALIVE_AFTER:
+                push.beat(self._bridge.client.keepalive)
+                idle = 0.0
+            self._heartbeat = self._loop.call_later(_KEEPALIVE_AFTER - idle, self._tick)
+            return
         idle = time.monotonic() - self._last
         if idle >= _KEEPALIVE_AFTER and self._beat is None:
             self._beat = self._loop.create_task(self._keepalive())
@@ -159,9 +187,6 @@ class Relay:
         await self._call.send({"type": _BODY, "body": self._bridge.client.keepalive, "more_body": True})
 
 
-def _is_document(reply: UpstreamReply, chunk: bytes) -> bool:
-    """Whether a reply to a streaming request is no event stream. The label is believed only if it says that it is one."""
-    for name, value in reply.headers:
-        if name == b"content-type" and value.startswith(b"text/event-stream"):
-            return False
-    return chunk.lstrip()[:1] in b"{[<" and bool(chunk.strip())
+def _is_document(chunk: bytes) -> bool:
+    """Whether a reply to a streaming request is no event stream, whatever its label says: no line of one begins like this."""
+    return chunk.lstrip()[:1] in (b"{", b"[", b"<")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,8 @@ class Counter:
             process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with suppress(OSError):  # what was written and not taken is of no use to anyone
+                        stream.close()
 
     def _ask(self, shape: bytes, body: bytes) -> _Answer | None:
         """Runs in the thread. A process that had gone idle looks like one that died, hence the second try."""

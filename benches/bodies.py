@@ -1,4 +1,4 @@
-"""Request bodies of the server bench that are too large to sit in the generator. Made when a bench runs, never stored in the repository."""
+"""Request bodies of the server bench that are too large for the generator. Made when a bench runs, never stored."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WORDS = (
-    "the function returns a value that the caller checks before it writes the file and closes the handle so that no other "
-    "process sees a half written state while tests read the configuration from disk and compare each line with what was expected"
-).split()
+PROSE = (
+    "the function returns a value that the caller checks before it writes the file and closes the handle so that no other process"
+    " sees a half written state while tests read the configuration from disk and compare each line with what was expected"
+)
+WORDS = PROSE.split()
 TOOLS = 30
 TURNS = 30  # each turn is a tool call of the assistant and the user's message with its result
 
@@ -25,7 +26,7 @@ def _prose(rng: random.Random, size: int) -> str:
 
 def _tool(rng: random.Random, number: int) -> dict[str, Any]:
     kinds = ("string", "integer", "boolean", "number")
-    fields = {
+    fields: dict[str, Any] = {
         f"field_{i}": {"type": kinds[i % 4], "description": _prose(rng, 90), "default": None if i % 3 else "x"} for i in range(6)
     }
     fields["edits"] = {
@@ -46,7 +47,11 @@ def _turn(rng: random.Random, number: int) -> list[dict[str, Any]]:
         "type": "tool_use",
         "id": f"toolu_{number:024d}",
         "name": f"tool_{number % TOOLS:02d}",
-        "input": {"field_0": f"/src/module_{number}.py", "field_1": number, "edits": [{"old": _prose(rng, 300), "new": _prose(rng, 300)}]},
+        "input": {
+            "field_0": f"/src/module_{number}.py",
+            "field_1": number,
+            "edits": [{"old": _prose(rng, 300), "new": _prose(rng, 300)}],
+        },
     }
     result = {"type": "tool_result", "tool_use_id": call["id"], "content": [{"type": "text", "text": _prose(rng, 2680)}]}
     return [
@@ -56,9 +61,9 @@ def _turn(rng: random.Random, number: int) -> list[dict[str, Any]]:
 
 
 def agent_turn(model: str) -> bytes:
-    """A Messages request as a coding agent sends it: 30 tools, 61 messages with calls and results, about 215 KB. The same bytes each time.
+    """A Messages request as a coding agent sends it: 30 tools, 61 messages with calls and results, 215 KB.
 
-    The last message carries `[bench]`, which the generator replaces by its marker.
+    The same bytes each time. The last message carries `[bench]`, which the generator replaces by its marker.
     """
     rng = random.Random(215)
     messages: list[dict[str, Any]] = [{"role": "user", "content": _prose(rng, 2000)}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,8 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from lanes import Lane
-from processes import Tree, free_port
+from processes import Tree
 
 HERE = Path(__file__).resolve().parent
 KEY = "bench-key-0123456789abcdef0123456789"
@@ -43,11 +43,7 @@ class System:
     about: str
     start: Callable[[Bench, int, str], Tree]
     version: Callable[[Bench], str]
-    translates: bool = True
-
-    def runs(self, lane: Lane) -> bool:
-        """A relay that cannot translate still runs a translated lane: verbatim, against the mock in the client's own dialect."""
-        return True
+    translates: bool = True  # False: runs a translated lane verbatim, against the mock in the client's own dialect
 
 
 def spawn(bench: Bench, name: str, command: list[str], env: Mapping[str, str]) -> Tree:
@@ -114,21 +110,28 @@ def version_nginx(bench: Bench) -> str:
 # anyllm_fast
 
 
+def fast_command() -> list[str]:
+    script = Path(sys.executable).parent / "anyllm-fast"
+    return [str(script)] if script.exists() else [sys.executable, "-m", "anyllm_fast"]
+
+
 def start_fast(bench: Bench, port: int, upstream: str) -> Tree:
     """One worker, a static key checked, everything else at its default."""
-    script = Path(sys.executable).parent / "anyllm-fast"
-    command = [str(script)] if script.exists() else [sys.executable, "-m", "anyllm_fast"]
     base = f"http://127.0.0.1:{bench.mock}"
     backends = {
         "chat": {"BACKEND": "openai", "OPENAI_BASE_URL": base, "OPENAI_API_KEY": "x"},
         "messages": {"BACKEND": "anthropic", "ANTHROPIC_BASE_URL": base, "ANTHROPIC_API_KEY": "x"},
     }
     env = {"PROXY_API_KEYS": KEY, "BIG_MODEL": MODELS["chat"], "SMALL_MODEL": "gpt-4o-mini", "RUST_LOG": "error"}
-    return spawn(bench, f"fast-{upstream}", [*command, "serve", "--port", str(port), "--workers", "1"], env | backends[upstream])
+    return spawn(
+        bench, f"fast-{upstream}", [*fast_command(), "serve", "--port", str(port), "--workers", "1"], env | backends[upstream]
+    )
 
 
 def version_fast(bench: Bench) -> str:
-    return f"{metadata.version('anyllm-fast')} on {stack_versions()}"
+    said = subprocess.run([*fast_command(), "version"], capture_output=True, text=True, check=False).stdout
+    twin = next((line.split()[1] for line in said.splitlines() if line.startswith("implementation")), "unknown")
+    return f"{metadata.version('anyllm-fast')} ({twin}) on {stack_versions()}"
 
 
 def stack_versions() -> str:
@@ -158,7 +161,9 @@ def borrow_address() -> bool:
     """Gives `lo` an address that is not loopback. True if it was not there before (the caller gives it back)."""
     ip = shutil.which("ip", path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
     if ip is None:
-        raise Unavailable(f"the reference refuses loopback upstreams, and without the `ip` command {BORROWED} cannot be put on lo")
+        raise Unavailable(
+            f"the reference refuses loopback upstreams, and without the `ip` command {BORROWED} cannot be put on lo"
+        )
     if BORROWED in subprocess.run([ip, "addr", "show", "lo"], capture_output=True, text=True, check=False).stdout:
         return False
     done = subprocess.run([ip, "addr", "add", f"{BORROWED}/32", "dev", "lo"], capture_output=True, text=True, check=False)
@@ -185,8 +190,9 @@ def start_reference(bench: Bench, port: int, upstream: str) -> Tree:
 
 
 def version_reference(bench: Bench) -> str:
-    said = subprocess.run([str(bench.reference), "--version"], capture_output=True, text=True, check=False, timeout=10)
-    return said.stdout.strip().rpartition(" ")[2] or "unknown"
+    """It has no --version, so the file tells which one it is."""
+    assert bench.reference is not None
+    return f"binary with sha256 {hashlib.sha256(bench.reference.read_bytes()).hexdigest()[:12]}"
 
 
 SYSTEMS = {
@@ -199,7 +205,3 @@ SYSTEMS = {
         System("reference", "anyllm_proxy, a static key", start_reference, version_reference),
     )
 }
-
-
-def listen_port() -> int:
-    return free_port()

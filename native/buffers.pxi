@@ -32,8 +32,16 @@ cdef inline bytes to_bytes(Span s):
     return PyBytes_FromStringAndSize(s.p, s.n) if s.n else b""
 
 
-cdef inline bint same(Span s, const char* text, Py_ssize_t n) noexcept nogil:
-    return s.n == n and memcmp(s.p, text, <size_t>n) == 0
+cdef inline Span text(const char* literal) noexcept nogil:
+    return span(literal, <Py_ssize_t>strlen(literal))
+
+
+cdef inline bint same(Span s, const char* literal) noexcept nogil:
+    return s.n == <Py_ssize_t>strlen(literal) and memcmp(s.p, literal, strlen(literal)) == 0
+
+
+cdef inline bint begins(Span s, const char* literal) noexcept nogil:
+    return s.n >= <Py_ssize_t>strlen(literal) and memcmp(s.p, literal, strlen(literal)) == 0
 
 
 cdef inline bint equal(Span a, Span b) noexcept nogil:
@@ -52,7 +60,7 @@ cdef struct Buf:
 cdef int grow(Buf* b, Py_ssize_t more) except -1:
     cdef Py_ssize_t cap = b.cap * 2 if b.cap else 256
     cdef char* p
-    if more > PY_SSIZE_T_MAX // 4 - b.n:
+    if more > (<Py_ssize_t>1 << 40) - b.n:
         raise MemoryError
     if cap < b.n + more:
         cap = b.n + more
@@ -75,6 +83,10 @@ cdef inline int put(Buf* b, const char* p, Py_ssize_t n) except -1:
 
 cdef inline int put_span(Buf* b, Span s) except -1:
     return put(b, s.p, s.n)
+
+
+cdef inline int put_text(Buf* b, const char* literal) except -1:
+    return put(b, literal, <Py_ssize_t>strlen(literal))
 
 
 cdef int put_bytes(Buf* b, bytes text) except -1:

@@ -22,8 +22,12 @@ cdef extern from *:
     int anyllm_first(uint64_t mask) noexcept nogil
 
 
+cdef inline bint is_white(char c) noexcept nogil:
+    return c == 32 or c == 10 or c == 13 or c == 9
+
+
 cdef inline const char* white(const char* p, const char* end) noexcept nogil:
-    while p < end and (p[0] == 32 or p[0] == 10 or p[0] == 13 or p[0] == 9):
+    while p < end and is_white(p[0]):
         p += 1
     return p
 
@@ -162,8 +166,8 @@ cdef const char* skip_number(const char* p, const char* end) noexcept nogil:
     return p
 
 
-cdef const char* skip_word(const char* p, const char* end, const char* word, Py_ssize_t n) noexcept nogil:
-    return p + n if end - p >= n and memcmp(p, word, <size_t>n) == 0 else NULL
+cdef inline const char* skip_word(const char* p, const char* end, const char* word) noexcept nogil:
+    return p + strlen(word) if begins(span(p, end - p), word) else NULL
 
 
 cdef const char* skip_value(const char* p, const char* end, int depth) noexcept nogil:
@@ -177,11 +181,11 @@ cdef const char* skip_value(const char* p, const char* end, int depth) noexcept 
     if p[0] == 91:
         return skip_array(p + 1, end, depth + 1)
     if p[0] == 110:
-        return skip_word(p, end, b"null", 4)
+        return skip_word(p, end, b"null")
     if p[0] == 116:
-        return skip_word(p, end, b"true", 4)
+        return skip_word(p, end, b"true")
     if p[0] == 102:
-        return skip_word(p, end, b"false", 5)
+        return skip_word(p, end, b"false")
     if p[0] == 45 or is_digit(p[0]):
         return skip_number(p, end)
     return NULL
@@ -263,6 +267,19 @@ cdef const char* next_item(const char* p, const char* end, Span* item, bint firs
 cdef struct Name:
     const char* p
     Py_ssize_t n
+
+
+cdef list _kept_names = []  # the tables point into them
+
+
+cdef int fill(Name* table, tuple names) except -1:
+    cdef int i
+    cdef bytes name
+    _kept_names.append(names)
+    for i, name in enumerate(names):
+        table[i].p = PyBytes_AS_STRING(name)
+        table[i].n = PyBytes_GET_SIZE(name)
+    return 0
 
 
 cdef Span plain_key(Span key, char* room, Py_ssize_t size) noexcept nogil:
@@ -375,7 +392,7 @@ cdef long long number(Span raw) noexcept nogil:
 cdef inline Span stripped(Span s) noexcept nogil:
     cdef const char* end = s.p + s.n
     cdef const char* p = white(s.p, end)
-    while end > p and (end[-1] == 32 or end[-1] == 10 or end[-1] == 13 or end[-1] == 9):
+    while end > p and is_white((end - 1)[0]):
         end -= 1
     return span(p, end - p)
 

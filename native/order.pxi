@@ -34,10 +34,10 @@ cdef struct Balance:
     bint complete
 
 
-cdef inline Py_ssize_t unit_length(const char* p) noexcept nogil:
-    if p[0] != 92:
+cdef inline Py_ssize_t unit_length(const char* p, const char* end) noexcept nogil:
+    if p[0] != 92 or end - p < 2:
         return 1
-    return 6 if p[1] == 117 else 2
+    return 2 if p[1] != 117 else (6 if end - p >= 6 else end - p)
 
 
 cdef inline int meaning(const char* p, Py_ssize_t n) noexcept nogil:
@@ -46,7 +46,7 @@ cdef inline int meaning(const char* p, Py_ssize_t n) noexcept nogil:
         return p[0]
     if n == 2:
         return p[1] if p[1] == 34 or p[1] == 92 else 0
-    return hex_value(p[4]) * 16 + hex_value(p[5]) if p[2] == 48 and p[3] == 48 else 0
+    return hex_value(p[4]) * 16 + hex_value(p[5]) if n == 6 and p[2] == 48 and p[3] == 48 else 0
 
 
 cdef void weigh(Balance* b, Span s) noexcept nogil:
@@ -55,7 +55,7 @@ cdef void weigh(Balance* b, Span s) noexcept nogil:
     cdef Py_ssize_t n
     cdef int sign
     while p < end and not b.complete:
-        n = unit_length(p)
+        n = unit_length(p, end)
         sign = meaning(p, n)
         p += n
         if b.escaped:
@@ -274,6 +274,7 @@ cdef class Ordered(Sink):
         if not self.ended:
             self.failure = failure
             self.ended = True
+            self.opened = NOTHING
             self.write_failure(failure)
         return 0
 
@@ -293,8 +294,6 @@ cdef class Ordered(Sink):
         return i
 
     cdef inline int say(self, int kind, Span s) except -1:
-        if self.ended:
-            return 0
         if self.opened == kind or self.turn_to(kind):
             self.write_piece(kind, s)
         return 0

@@ -20,6 +20,7 @@ cdef class Framer:
     cdef bint too_large
     cdef Py_ssize_t rest
     cdef Py_ssize_t boundary
+    cdef Py_ssize_t frame_begin  # of the frame that was given, 0 also if it began before this chunk
 
     def __cinit__(self, Py_ssize_t max_frame):
         self.max_frame = max_frame
@@ -70,10 +71,12 @@ cdef class Framer:
                     self.after_cr = True
                 elif self.place[0] == 10:
                     self.place += 1
-            line = self.line(span(p, cut - p))
+            line = span(p, cut - p)
+            self.complete(&line)
             if line.n:
                 self.read(line)
                 continue
+            self.frame_begin = self.boundary
             self.boundary = self.place - self.begin
             if self.data_lines and not self.too_large:
                 self.give(event, data)
@@ -89,7 +92,8 @@ cdef class Framer:
             self.clear()
         if self.too_large or not (self.partial.n or self.data_lines):
             return 0
-        line = self.line(nothing())
+        line = nothing()
+        self.complete(&line)
         if line.n:
             self.read(line)
         if not self.data_lines:
@@ -102,31 +106,31 @@ cdef class Framer:
         if self.rest > self.max_frame:
             self.too_large = True
 
-    cdef Span line(self, Span piece):
-        # The line that `piece` completes; in `partial` if it began in a chunk before.
+    cdef int complete(self, Span* piece) except -1:
+        # Makes the end of a line the whole line; it is in `partial` if it began in a chunk before.
         if self.partial.n:
-            put_span(&self.partial, piece)
-            piece = held(&self.partial)
+            put_span(&self.partial, piece[0])
+            piece[0] = held(&self.partial)
         if self.first_line:
             self.first_line = False
-            if piece.n >= 3 and memcmp(piece.p, b"\xef\xbb\xbf", 3) == 0:
-                piece = span(piece.p + 3, piece.n - 3)
+            if begins(piece[0], b"\xef\xbb\xbf"):
+                piece[0] = span(piece.p + 3, piece.n - 3)
         if not piece.n:
             self.partial.n = 0
-        return piece
+        return 0
 
     cdef int read(self, Span line) except -1:
         cdef bint whole = not self.partial.n  # the line lies in the chunk
         cdef Span value
-        if line.n >= 5 and memcmp(line.p, b"data:", 5) == 0:
+        if begins(line, b"data:"):
             value = after_colon(line, 5)
-        elif same(line, b"data", 4):
+        elif same(line, b"data"):
             value = span(line.p, 0)
         else:
-            if line.n >= 6 and memcmp(line.p, b"event:", 6) == 0:
+            if begins(line, b"event:"):
                 self.event.n = 0
                 put_span(&self.event, after_colon(line, 6))
-            elif same(line, b"event", 5):
+            elif same(line, b"event"):
                 self.event.n = 0
             self.partial.n = 0
             return 0
@@ -135,7 +139,7 @@ cdef class Framer:
         else:
             self.keep()
             if self.data_lines:
-                put(&self.lines, b"\n", 1)
+                put_text(&self.lines, b"\n")
             put_span(&self.lines, value)
         self.data_lines += 1
         trim(&self.partial, 65536)
@@ -176,11 +180,11 @@ cdef class Frames:
     """Twin of wire.sse.Frames."""
 
     cdef Framer framer
-    cdef readonly list ends
+    cdef readonly list places
 
     def __init__(self, Py_ssize_t max_frame):
         self.framer = Framer(max_frame)
-        self.ends = []
+        self.places = []
 
     @property
     def rest(self):
@@ -198,11 +202,11 @@ cdef class Frames:
         cdef Framer framer = self.framer
         cdef Span event, data
         cdef list frames = []
-        self.ends = []
+        self.places = []
         framer.start(PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk))
         while framer.next(&event, &data):
             frames.append((to_bytes(event), to_bytes(data)))
-            self.ends.append(framer.place - framer.begin)
+            self.places.append((framer.frame_begin, framer.boundary))
         return frames
 
     def finish(self):

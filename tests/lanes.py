@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from anyllm_fast.upstream import Origin, Timeouts, Upstream, UpstreamRequest
+from anyllm_fast.errors import UpstreamError
+from anyllm_fast.upstream import Origin, Timeouts, Upstream, UpstreamReply, UpstreamRequest
 from anyllm_fast.upstream.http1 import Http1Upstream
 from anyllm_fast.upstream.over_httpx import HttpxUpstream
 
@@ -83,6 +84,30 @@ def request(
 async def settle() -> None:
     """Lets what was scheduled happen: a few turns of the loop and one short wait for sockets."""
     await asyncio.sleep(0.02)
+
+
+async def take_all(reply: UpstreamReply) -> bytes:
+    pieces = []
+    while piece := await reply.chunk():
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def collect(reply: UpstreamReply, form: str) -> bytes:
+    if form == "read":
+        return await reply.read(1000)
+    if form == "chunk":
+        body = await take_all(reply)
+        assert await reply.chunk() == b"", "the end stays the end"
+        return body
+    pieces: list[bytes] = []
+    ended: asyncio.Future[UpstreamError | None] = asyncio.get_running_loop().create_future()
+    reply.attach(pieces.append, ended.set_result)
+    error = await ended
+    assert all(pieces)
+    if error is not None:
+        raise error
+    return b"".join(pieces)
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -268,8 +268,10 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 @contextlib.asynccontextmanager
-async def raw_upstream(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawUpstream]:
-    upstream = RawUpstream(scripts)
+async def raw_upstream(
+    *scripts: Script, tls: ssl.SSLContext | None = None, upstream: RawUpstream | None = None
+) -> AsyncIterator[RawUpstream]:
+    upstream = upstream or RawUpstream(scripts)
     server = await asyncio.get_running_loop().create_server(lambda: _Peer(upstream), "127.0.0.1", 0, ssl=tls, backlog=1024)
     upstream.port = server.sockets[0].getsockname()[1]
     upstream.tls = tls is not None

@@ -43,7 +43,11 @@ CITATION = st.builds(
     TEXT,
 )
 ANNOTATION = st.builds(
-    lambda url, title: json.dumps({"type": "url_citation", "url_citation": {"url": url, "title": title}}).encode(), TEXT, TEXT
+    lambda url, title: json.dumps(
+        {"type": "url_citation", "url_citation": {"start_index": 0, "end_index": 1, "url": url, "title": title}}
+    ).encode(),
+    TEXT,
+    TEXT,
 )
 THINKING = st.builds(ThinkingPart, SPAN, SPAN)
 REDACTED = st.builds(RedactedPart, SPAN)

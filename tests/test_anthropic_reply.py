@@ -213,7 +213,7 @@ def test_usage_of_anything_can_be_asked_for(body: bytes) -> None:
     "body", [b"", b"[]", b"{}", b"null", b'{"content":"x"}', b'{"content":[', b"<html>", b'{"a":' + b"[" * 9999]
 )
 def test_what_is_no_message_is_a_value_error(body: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         read_reply(body, Losses())
 
 

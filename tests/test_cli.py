@@ -141,7 +141,7 @@ def test_check_says_what_is_in_force_and_from_where_and_shows_no_secret(tmp_path
         "x-token: ****",
         "http://u:prox...rd-1@p:1",
         "translated to Chat Completions  http://localhost:8000/v1/chat/completions",
-        "no proxy",
+        "forward proxy                   none",
         "claude-sonnet-4-5               llama-70b",
         "claude-haiku-4-5                gpt-4o-mini",
         "gpt-4o                          gpt-4o",

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from anyllm_fast import __version__
 from anyllm_fast.cli.supervisor import find_address, max_connections
 from anyllm_fast.cli.worker import KEEPALIVE_IDLE, _tune_listeners
 from anyllm_fast.errors import ConfigError
-from tests.served import PATIENCE, SECRET, Server, command, free_port
+from tests.served import PATIENCE, SECRET, Server, clean, command, free_port
 
 
 @pytest.fixture
@@ -35,17 +36,18 @@ def server(tmp_path: Path, servers: list[Server]) -> Server:
     return servers[0].wait_ready()
 
 
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+def gone(pid: int, patience: float = PATIENCE) -> bool:
+    deadline = time.monotonic() + patience
+    while True:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):
             return True
         if state == "Z":
             return True
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(0.05)
-    return False
 
 
 # --- starting ----------------------------------------------------------------------------------------------------------------
@@ -131,14 +133,35 @@ def test_too_many_warnings_are_counted_instead(tmp_path: Path, servers: list[Ser
     assert "more warnings: anyllm-fast check" in text
 
 
-def test_an_app_that_cannot_start_ends_the_server_with_its_reason(tmp_path: Path, servers: list[Server]) -> None:
+def test_an_app_that_cannot_be_made_is_one_line_and_exit_code_1(tmp_path: Path, servers: list[Server]) -> None:
     app = "from anyllm_fast.errors import ConfigError\nraise ConfigError('no luck today')\n"
     servers.append(Server(tmp_path, app=app))
     assert servers[0].process.wait(PATIENCE) == 1
+    lines = servers[0].errors.read_text().splitlines()
+    assert [line for line in lines if "data directory" not in line] == ["anyllm-fast: no luck today"]
+
+
+def test_an_app_that_fails_in_its_worker_is_not_started_again_and_again(tmp_path: Path, servers: list[Server]) -> None:
+    app = "import os\nasync def app(scope, receive, send):\n    os.write(2, b'once')\n    os._exit(3)\n"
+    servers.append(Server(tmp_path, app=app))
+    assert servers[0].process.wait(PATIENCE) == 1
     text = servers[0].errors.read_text()
-    assert text.count("anyllm-fast: no luck today") == 1
-    assert "Traceback" not in text
+    assert text.count("once") == 1
     assert "ready in" not in text
+
+
+def test_importing_the_app_starts_nothing_so_that_it_can_be_forked(tmp_path: Path) -> None:
+    code = "import threading, anyllm_fast.app; print(threading.active_count())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 # --- running -----------------------------------------------------------------------------------------------------------------
@@ -147,6 +170,23 @@ def test_an_app_that_cannot_start_ends_the_server_with_its_reason(tmp_path: Path
 def test_an_upgrade_reaches_the_app_as_plain_http(server: Server) -> None:
     headers = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "eA=="}
     assert server.get("/", headers)["upgrade"] == "http"
+
+
+def test_hundreds_of_open_streams_do_not_keep_out_the_next_client(server: Server) -> None:
+    streams = [server.open("/hang") for _ in range(400)]
+    assert server.get()["port"] == server.port
+    assert len(streams) == 400
+
+
+@pytest.mark.slow
+def test_sighup_replaces_the_workers_without_an_outage(server: Server) -> None:
+    before = server.get()["pid"]
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + PATIENCE
+    while not gone(before, 0.0) and time.monotonic() < deadline:
+        server.get()
+        time.sleep(0.05)
+    assert server.get()["pid"] != before
 
 
 def test_a_crashed_worker_is_replaced(tmp_path: Path, servers: list[Server]) -> None:

@@ -269,6 +269,7 @@ def test_networks_may_have_host_bits_and_be_single_addresses() -> None:
 def test_an_allowlist_that_is_empty_allows_nobody_and_says_so() -> None:
     assert settings({"IP_ALLOWLIST": " , "}).ip_allowlist == ()
     assert settings({"IP_ALLOWLIST": ""}).ip_allowlist == ()
+    assert settings({"LITELLM_IP_ALLOWLIST": ""}).ip_allowlist == ()
     assert warnings({"IP_ALLOWLIST": ""}) == ["IP_ALLOWLIST: is set but empty: nobody is served"]
     assert settings({}).ip_allowlist is None
 

@@ -1,6 +1,7 @@
 """Every reply in tests/corpus/replies, through its dialect and out in the other, against tests/golden/replies.
 
-A golden file holds the whole reply and the announced losses. UPDATE_GOLDEN=1 writes them anew; read the difference before it is kept.
+A golden file holds the whole reply and the announced losses. UPDATE_GOLDEN=1 writes them anew; read the difference before you
+keep it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ LAYER = {
     "gateway": 5,
     "operations": 5,
     "relay": 4,
+    "push": 4,
     "policy": 4,
     "router": 4,
     "bridge": 4,

@@ -28,16 +28,19 @@ _LANES: dict[Kind, tuple[tuple[str, str, str], ...]] = {  # our path, how it is 
         ("POST /v1/messages", "translated to Chat Completions", "/v1/chat/completions"),
         ("POST /v1/chat/completions", "as it is", "/v1/chat/completions"),
         ("POST /v1/messages/count_tokens", "counted here (o200k_base)", ""),
+        ("GET  /v1/models", "the backend's list", "/v1/models"),
     ),
     "anthropic": (
         ("POST /v1/messages", "as it is", "/v1/messages"),
         ("POST /v1/chat/completions", "translated to Messages", "/v1/messages"),
         ("POST /v1/messages/count_tokens", "as it is", "/v1/messages/count_tokens"),
+        ("GET  /v1/models", "the backend's list", "/v1/models"),
     ),
     "demo": (
         ("POST /v1/messages", "answered in this process", ""),
         ("POST /v1/chat/completions", "answered in this process", ""),
         ("POST /v1/messages/count_tokens", "counted here (o200k_base)", ""),
+        ("GET  /v1/models", "answered in this process", ""),
     ),
 }
 
@@ -56,7 +59,7 @@ def report(prog: str, resolved: Resolved) -> Iterator[str]:
     file = (
         f"{resolved.env_file}, {resolved.loaded} variable(s) loaded"
         if resolved.env_file
-        else f"none (no --env-file, no {NAME} here or there)"
+        else f"none (neither ./{NAME} nor {resolved.data_directory}/{NAME})"
     )
     yield f"env file        {file}"
     yield ""
@@ -120,10 +123,9 @@ def _lanes(settings: Settings, backend: Backend) -> Iterator[str]:
     yield "Requests"
     for route, how, path in _LANES[backend.kind]:
         yield f"  {route:31} {how:31} {backend.url(path) if path else ''}".rstrip()
-    yield f"  {'GET /v1/models':31} answered here"
     if backend.base_url:
         proxy = _proxy(settings, backend)
-        yield f"  {'through':31} {mask_proxy(proxy) if proxy else 'no proxy'}"
+        yield f"  {'forward proxy':31} {mask_proxy(proxy) if proxy else 'none'}"
     yield ""
     yield "Models"
     for requested in _EXAMPLES:

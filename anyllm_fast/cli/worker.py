@@ -8,6 +8,7 @@ spawned one reads it from the pipe that multiprocessing opens for it. So no reso
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import multiprocessing
 import os
@@ -28,17 +29,32 @@ _LISTENER_POLL = 0.01
 _LISTENER_TRIES = 1000
 
 
+def preload(settings: Settings, target: str) -> None:
+    """In the supervisor, before it forks: imports the app once for all workers, which then share its memory.
+
+    Only for an app that starts no thread and no event loop when it is imported. Raises ConfigError.
+    """
+    install_settings(settings)
+    _import(target)
+    gc.collect()
+    gc.freeze()  # the collector writes into what it visits, which would un-share it
+
+
 def load_app(settings: Settings, target: str) -> Callable[..., Any]:
-    """The ASGI callable `module:name`, imported after this process has its Settings."""
+    """In a worker, its event loop being set: the ASGI callable `module:name`, imported after this process has its Settings."""
     install_settings(settings)
     _follow_supervisor(settings.shutdown)
     asyncio.get_event_loop().call_soon(keep_clients_alive, _LISTENER_TRIES)
-    module, _, name = target.partition(":")
     try:
-        app: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return _import(target)
     except ConfigError as error:
         print(f"anyllm-fast: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
+
+
+def _import(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    app: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return app
 
 

@@ -70,10 +70,9 @@ def gather(environ: Mapping[str, str], path: Path | None, entries: Iterable[Entr
     raw |= {name: Value(name, text, COMMAND_LINE) for name, text in flags.items()}
     values: dict[str, Value] = {}
     for row in BY_NAME.values():
-        names = [row.name, *row.aliases]
-        chosen = next((raw[name] for name in names if name in raw and raw[name].text.strip()), raw.get(row.name))
-        if chosen is not None:
-            values[row.name] = chosen
+        found = [raw[name] for name in (row.name, *row.aliases) if name in raw]
+        if found:
+            values[row.name] = next((value for value in found if value.text.strip()), found[0])
     return values
 
 

@@ -146,7 +146,7 @@ _BACKEND = (
         "OPENAI_ORG_ID",
         "text",
         "",
-        "Sent as `openai-organization` if the caller sent none.",
+        "Sent as `openai-organization`.",
         aliases=["OPENAI_ORGANIZATION"],
     ),
     _used(
@@ -154,7 +154,7 @@ _BACKEND = (
         "OPENAI_PROJECT_ID",
         "text",
         "",
-        "Sent as `openai-project` if the caller sent none.",
+        "Sent as `openai-project`.",
         aliases=["OPENAI_PROJECT"],
     ),
     _used(
@@ -433,9 +433,10 @@ _LATER = (
         shared=True,
     ),
     *_later(
-        "ADMIN_PORT ADMIN_BIND ADMIN_TOKEN ADMIN_TOKEN_PATH ADMIN_DB_PATH ADMIN_LOG_RETENTION_DAYS DISABLE_ADMIN WEBUI ADMIN",
+        "ADMIN_PORT ADMIN_BIND ADMIN_TOKEN ADMIN_TOKEN_PATH ADMIN_DB_PATH ADMIN_LOG_RETENTION_DAYS DISABLE_ADMIN WEBUI",
         "admin server",
     ),
+    *_later("ADMIN", "admin server", shared=True),
     *_later("PROVIDER_AUTO_REFRESH PROVIDER_REFRESH_INTERVAL_HOURS", "provider catalog"),
     *_later("BATCH_WEBHOOK_URLS BATCH_WEBHOOK_SIGNING_SECRET", "batches"),
     *_later("ANYLLM_ALLOW_BASH_EXECUTION", "built-in tools"),

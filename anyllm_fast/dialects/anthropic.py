@@ -17,8 +17,9 @@ from typing import Final
 import msgspec
 
 from anyllm_fast import wire
-from anyllm_fast.dialects import anthropic_reply, anthropic_request, upstream_error
+from anyllm_fast.dialects import anthropic_reply, anthropic_request, anthropic_stream, upstream_error
 from anyllm_fast.dialects.peek import peek_body
+from anyllm_fast.dialects.recorded import record
 from anyllm_fast.errors import GatewayError, Kind
 from anyllm_fast.neutral.dialect import Dialect, Encoder, ModelInfo, Peek, Profile
 from anyllm_fast.neutral.losses import Losses
@@ -116,6 +117,9 @@ class AnthropicMessages:
 
     def read_reply(self, body: bytes, losses: Losses) -> Reply:
         return anthropic_reply.read_reply(body, losses)
+
+    def read_stream(self, body: bytes, max_frame: int) -> Reply:
+        return record(anthropic_stream.AnthropicDecoder(), body, max_frame)
 
     def write_reply(self, reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
         return anthropic_reply.write_reply(reply, options, losses)

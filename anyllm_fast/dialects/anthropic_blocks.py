@@ -96,9 +96,11 @@ class Writer:
             "name": part.name,
             "input": {"input": part.args} if part.custom else part.args,
         }
-        write_mark(out, part.cache, self._outgoing)
-        self._outgoing.private(out, part.private, part.where)
-        self._outgoing.inner(out, part.inner, part.where)
+        if part.cache is not None:
+            write_mark(out, part.cache, self._outgoing)
+        if part.private or part.inner:
+            self._outgoing.private(out, part.private, part.where)
+            self._outgoing.inner(out, part.inner, part.where)
         return out
 
     def _ident(self, ident: Raw) -> Raw:
@@ -127,8 +129,10 @@ class Writer:
                 out["content"] = blocks
         if part.failed:
             out["is_error"] = True
-        write_mark(out, part.cache, self._outgoing)
-        self._outgoing.private(out, part.private, part.where)
+        if part.cache is not None:
+            write_mark(out, part.cache, self._outgoing)
+        if part.private:
+            self._outgoing.private(out, part.private, part.where)
         return out
 
     def _foreign(self, part: Foreign, blocks: Blocks) -> None:

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_cache import take_cache
 from anyllm_fast.dialects.anthropic_media import read_document, read_image, read_text
-from anyllm_fast.dialects.anthropic_plain import PLAIN
+from anyllm_fast.dialects.anthropic_plain import say
 from anyllm_fast.neutral.losses import ROOT, Where
 from anyllm_fast.neutral.members import (
     encode,
@@ -143,9 +143,7 @@ def _read_other(kind: Raw, members: Members, where: Where, readers: dict[bytes, 
         return reader(members, where)
     foreign = Foreign(type=name, raw=Raw(encode({"type": kind, **members})), where=where)
     foreign.cache = take_cache(members, where)
-    say = PLAIN.get(name)
-    if say is not None:
-        foreign.parts, foreign.lossy = say(members, where)
+    say(foreign, members)
     return foreign
 
 

@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_event import count
+from anyllm_fast.dialects.arguments import arguments_of
 from anyllm_fast.dialects.citations import citation_of
-from anyllm_fast.dialects.members import Members, decode_members, read_members, says_something
 from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
+from anyllm_fast.dialects.whole import Members, decode_members, read_members, says_something
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
 from anyllm_fast.neutral.reply import (
     CallPart,
@@ -25,7 +26,7 @@ from anyllm_fast.neutral.reply import (
     TextPart,
     ThinkingPart,
 )
-from anyllm_fast.neutral.spans import escaped, text_of
+from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
@@ -241,20 +242,13 @@ def _write_text(part: TextPart, losses: Losses) -> bytes:
 def write_input(args: bytes) -> bytes:
     """The arguments of a call as the JSON object that `input` must be, spliced as the model wrote them.
 
-    None at all and null are {}; JSON that is no object is kept under `_raw`, text that is no JSON under `_raw_error`.
+    What is no object is kept under `_raw`, what is no JSON under `_raw_error`; null is no arguments, as hosts send it for them.
     """
     try:
-        text = text_of(args).strip()
-        if text in ("", "null"):
-            return b"{}"
-        raw = text.encode()
-        _decode_any(raw)
-    except (ValueError, RecursionError):
+        given = bytes(arguments_of(Raw(b'"%b"' % args)))
+    except ValueError:  # not even a sound string
         return b'{"_raw_error":"%b"}' % args
-    return raw if raw[:1] == b"{" else b'{"_raw":%b}' % raw
-
-
-_decode_any = msgspec.json.Decoder(Raw).decode
+    return b"{}" if given == b'{"_raw":null}' else given
 
 
 def write_usage(usage: Usage) -> bytes:

@@ -13,7 +13,7 @@ from anyllm_fast.dialects.anthropic_cache import cap_marks, take_cache, write_ma
 from anyllm_fast.dialects.anthropic_content import read_system, read_turns
 from anyllm_fast.dialects.anthropic_thinking import read_thinking, write_thinking
 from anyllm_fast.dialects.anthropic_tools import read_tool_choice, read_tools, write_tools
-from anyllm_fast.dialects.anthropic_turns import Conversation
+from anyllm_fast.dialects.anthropic_turns import Conversation, is_loose
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
 from anyllm_fast.neutral.members import (
@@ -156,7 +156,7 @@ def _write_format(out: Json, outgoing: Outgoing) -> None:
     shape = outgoing.request.format
     if shape is None or shape.kind == "text":
         return
-    if shape.kind == "json":
+    if is_loose(shape):
         outgoing.lose(shape.where, "the target has no JSON mode without a schema: it is only asked for JSON")
         return
     said: Json = {"type": "json_schema", "schema": shape.schema if outgoing.own else _described(shape)}

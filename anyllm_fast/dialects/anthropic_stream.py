@@ -71,6 +71,7 @@ class AnthropicDecoder:
     """One upstream reply. `frame` takes one event's data; `finish` says that the body ended cleanly."""
 
     def __init__(self) -> None:
+        self.sees_all = True
         self._over = False
         self._started = False
         self._blocks: dict[int, _Block] = {}
@@ -226,7 +227,8 @@ class AnthropicDecoder:
     def _input(self, block: _Block | None, delta: Delta, sink: Sink) -> None:
         span = string(delta.partial_json)
         if block is None or block.key < 0:
-            self._fail(NO_BLOCK, sink)
+            if self.sees_all:
+                self._fail(NO_BLOCK, sink)
         elif span:
             block.fed = True
             sink.args(block.key, span)

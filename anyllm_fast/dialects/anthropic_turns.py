@@ -17,7 +17,7 @@ from anyllm_fast.neutral.losses import ROOT
 from anyllm_fast.neutral.members import joined, refuse
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
-from anyllm_fast.neutral.request import Part, Text, Turn, hoisted
+from anyllm_fast.neutral.request import OutputFormat, Part, Text, Turn, hoisted
 
 JSON_ONLY: Final = Raw(b'"Answer with one JSON object and nothing else: no code fence, no words before or after it."')
 
@@ -81,7 +81,7 @@ class Conversation:
             texts += turn.parts
         blocks: Blocks = []
         self._writer.write([text for text in texts if self._outgoing.own or not _withheld(text)], blocks)
-        if request.format is not None and request.format.kind == "json":
+        if request.format is not None and is_loose(request.format):
             blocks.append({"type": "text", "text": JSON_ONLY})
         return blocks
 
@@ -144,8 +144,9 @@ class Conversation:
     def _announce(self, turn: Turn) -> None:
         if self._outgoing.own:
             return
-        self._outgoing.private({}, turn.private, turn.where)
-        self._outgoing.inner({}, turn.inner, turn.where)
+        if turn.private or turn.inner:
+            self._outgoing.private({}, turn.private, turn.where)
+            self._outgoing.inner({}, turn.inner, turn.where)
         if turn.name is not None:
             self._outgoing.lose((turn.where, "name"))
 
@@ -160,6 +161,11 @@ class Conversation:
             self._outgoing.private(out, turn.private, turn.where)
             self._outgoing.inner(out, turn.inner, turn.where)
         return out
+
+
+def is_loose(shape: OutputFormat) -> bool:
+    """Whether any JSON is asked for. The API enforces only schemas, and takes none that leaves an object open."""
+    return shape.kind == "json" or (shape.kind == "json_schema" and shape.schema is None)
 
 
 def _withheld(part: Part) -> bool:

@@ -15,8 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from anyllm_fast import wire
-from anyllm_fast.dialects import openai_chat_reply, openai_chat_request, upstream_error
+from anyllm_fast.dialects import openai_chat_reply, openai_chat_request, openai_chat_stream, upstream_error
 from anyllm_fast.dialects.peek import peek_body
+from anyllm_fast.dialects.recorded import record
 from anyllm_fast.errors import GatewayError, Kind
 from anyllm_fast.neutral.dialect import Dialect, Encoder, ModelInfo, Peek, Profile
 from anyllm_fast.neutral.losses import Losses
@@ -113,6 +114,9 @@ class OpenAIChat:
 
     def read_reply(self, body: bytes, losses: Losses) -> Reply:
         return openai_chat_reply.read_reply(body, losses)
+
+    def read_stream(self, body: bytes, max_frame: int) -> Reply:
+        return record(openai_chat_stream.ChatDecoder(), body, max_frame)
 
     def write_reply(self, reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
         return openai_chat_reply.write_reply(reply, options, losses)

@@ -8,10 +8,10 @@ from typing import Final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from anyllm_fast.dialects.openai_chat_cache import write_mark
+from anyllm_fast.dialects.openai_chat_cache import drop, write_mark
 from anyllm_fast.neutral.members import encode, refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing
-from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, ToolResult
+from anyllm_fast.neutral.request import CacheMark, Foreign, Media, Part, Refusal, Text, ToolCall, ToolResult
 
 Parts = list[Json | Raw]
 
@@ -22,11 +22,16 @@ def flat(parts: list[Part], outgoing: Outgoing, *, spaced: bool = False) -> Iter
     """The parts that the API has a form for: foreign ones and text documents become texts. `spaced`: on lines of their own."""
     for part in parts:
         match part:
+            case Text() | ToolCall():
+                yield part
             case Foreign() if not outgoing.own:
                 if part.parts is None:
                     raise refuse(part.where, f"a {part.type} part cannot be carried to this target")
                 outgoing.foreign(part)
-                yield from _marked(list(flat(part.parts, outgoing)), part, spaced)
+                inside = list(flat(part.parts, outgoing))
+                if part.cache is not None and not (inside and isinstance(inside[-1], Text)):
+                    drop(part.cache, outgoing)
+                yield from _marked(inside, part.cache, spaced)
             case Media() if part.kind == "document" and not outgoing.own:
                 yield from _document(part, outgoing)
             case ToolResult():
@@ -35,12 +40,12 @@ def flat(parts: list[Part], outgoing: Outgoing, *, spaced: bool = False) -> Iter
                 yield part
 
 
-def _marked(parts: list[Part], source: Foreign, spaced: bool) -> Iterator[Part]:
+def _marked(parts: list[Part], cache: CacheMark | None, spaced: bool) -> Iterator[Part]:
     last = len(parts) - 1
     for place, part in enumerate(parts):
         if isinstance(part, Text):
             text = Raw(b'"\\n' + bytes(part.text)[1:-1] + b'\\n"') if spaced else part.text
-            yield replace(part, text=text, cache=source.cache if place == last else part.cache)
+            yield replace(part, text=text, cache=cache if cache is not None and place == last else part.cache)
         else:
             yield part
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from anyllm_fast.dialects.arguments import arguments_of
 from anyllm_fast.dialects.openai_chat_cache import take_cache
-from anyllm_fast.dialects.openai_chat_parts import read_content, read_texts_of
+from anyllm_fast.dialects.openai_chat_parts import read_content
 from anyllm_fast.neutral.losses import ROOT, Where
 from anyllm_fast.neutral.members import (
     encode,
@@ -38,7 +38,6 @@ from anyllm_fast.neutral.request import (
     Members,
     Part,
     Refusal,
-    Text,
     Thinking,
     ToolCall,
     ToolResult,
@@ -46,6 +45,7 @@ from anyllm_fast.neutral.request import (
 )
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
+_EMPTY: Final = Raw(b'""')
 _CONTENT: Final = "a string or an array"
 
 
@@ -65,10 +65,10 @@ class _Reading:
         if reader is None:
             raise refuse((where, "role"), f"expected {', '.join(_ROLES)}, got {text_of(role)!r}")
         turn = reader(self, members, where)
-        mark = take_cache(members, where)
-        if mark is not None:
-            _mark_last(turn, mark)
         if members:
+            mark = take_cache(members, where)
+            if mark is not None:
+                _mark_last(turn, mark)
             turn.private = leftovers(members)
         return turn
 
@@ -89,18 +89,20 @@ class _Reading:
 
     def assistant(self, members: Members, where: Where) -> Turn:
         turn = Turn(role="assistant", parts=[], where=where)
-        if len(members) > 1 or "content" not in members:
-            turn.parts = _read_thinking(members, where)
-            turn.name = take_string(members, "name", where)
-        content = read_texts_of(members, "content", where)
+        content = take(members, "content")
         if content is not None:
-            turn.plain = content[1]
-            turn.parts += content[0]
+            turn.parts, turn.plain = read_content(content, (where, "content"))
+        calls = take(members, "tool_calls")
         if members:
+            turn.name = take_string(members, "name", where)
+            turn.parts = _read_thinking(members, where) + turn.parts
             refusal = take_string(members, "refusal", where)
             if refusal is not None:
                 turn.parts.append(Refusal(text=refusal, where=(where, "refusal")))
-            turn.parts += _read_calls(members, where)
+        if calls is not None:
+            place: Where = (where, "tool_calls")
+            turn.parts += [_read_call(call, (place, index)) for index, call in enumerate(open_objects(calls, place))]
+        if members:
             self._old_call(members, turn)
             _read_audio(members, turn)
             _drop_empty(members)
@@ -136,12 +138,13 @@ class _Reading:
         return self._result(result, members)
 
     def _result(self, result: ToolResult, members: Members) -> Turn:
-        content = read_texts_of(members, "content", result.where)
-        if content is None:
-            result.parts, result.plain = [Text(text=Raw(b'""'), where=(result.where, "content"))], True
-        else:
-            result.parts, result.plain = content
-        result.name = take_string(members, "name", result.where)
+        content = take(members, "content") or _EMPTY
+        result.parts, result.plain = read_content(content, (result.where, "content"))
+        if members:
+            result.name = take_string(members, "name", result.where)
+            result.cache = take_cache(members, result.where)
+            result.private = leftovers(members)
+            members.clear()
         return Turn(role="user", parts=[result], where=result.where)
 
 
@@ -202,14 +205,6 @@ def _read_thinking_blocks(raw: Raw, where: Where) -> list[Part]:
         part.private = leftovers(members)
         parts.append(part)
     return parts
-
-
-def _read_calls(members: Members, where: Where) -> list[Part]:
-    raw = take(members, "tool_calls")
-    if raw is None:
-        return []
-    place: Where = (where, "tool_calls")
-    return [_read_call(call, (place, index)) for index, call in enumerate(open_objects(raw, place))]
 
 
 def _read_call(members: Members, where: Where) -> ToolCall:

@@ -18,7 +18,6 @@ from anyllm_fast.neutral.members import (
     need_text,
     open_object,
     open_objects,
-    take,
     take_string,
     text_of,
     wrong,
@@ -135,9 +134,3 @@ _PARTS: Final[dict[bytes, Callable[[Members, Where], Part]]] = {
     b'"input_audio"': _read_audio,
     b'"file"': _read_file,
 }
-
-
-def read_texts_of(members: Members, name: str, where: Where) -> tuple[list[Part], bool] | None:
-    """Member `name` as content; None if it is absent or null."""
-    raw = take(members, name)
-    return None if raw is None else read_content(raw, (where, name))

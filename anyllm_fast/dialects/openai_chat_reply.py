@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects.citations import annotation_of, length_of
-from anyllm_fast.dialects.members import Members, decode_members, read_members, says_something
 from anyllm_fast.dialects.openai_chat_chunk import (
     count,
     decode_block,
@@ -21,6 +20,7 @@ from anyllm_fast.dialects.openai_chat_chunk import (
     decode_part,
 )
 from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
+from anyllm_fast.dialects.whole import Members, decode_members, read_members, says_something
 from anyllm_fast.neutral.losses import ROOT, Losses
 from anyllm_fast.neutral.reply import (
     CallPart,
@@ -62,20 +62,71 @@ STOP_WRITTEN: dict[StopReason, bytes] = {
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _Counts(msgspec.Struct):
+    prompt_tokens: int = -1
+    completion_tokens: int = -1
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: Raw = ABSENT
+    cache_creation_tokens: Raw = ABSENT
+
+
 class _UsageOnly(msgspec.Struct):
+    usage: _Counts | None = None
+
+
+class _AnyUsage(msgspec.Struct):
     usage: Raw = ABSENT
 
 
 _decode_usage_only = msgspec.json.Decoder(_UsageOnly).decode
+_decode_any_usage = msgspec.json.Decoder(_AnyUsage).decode
 
 
 def read_usage(body: bytes) -> Usage:
-    """Counts of a completion that is passed on unread. Never raises."""
+    """Counts of a completion that is passed on unread. Never raises.
+
+    One typed decode for what OpenAI documents; a host that writes them otherwise is read by the stream's more liberal rules.
+    """
     try:
-        usage = _decode_usage_only(body).usage
+        counts = _decode_usage_only(body).usage
+        if counts is None:
+            return Usage()
+        if counts.prompt_tokens >= 0 and not bytes(counts.prompt_cache_hit_tokens):
+            return _counted(counts)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        usage = _decode_any_usage(body).usage
     except (ValueError, RecursionError):
         return Usage()
     return count(usage, Usage()) if is_object(usage) else Usage()
+
+
+def _counted(counts: _Counts) -> Usage:
+    read = written = reasoning = heard = spoken = -1
+    prompt, completion = counts.prompt_tokens_details, counts.completion_tokens_details
+    if prompt is not None:
+        read, written, heard = _known(prompt.cached_tokens), _known(prompt.cache_write_tokens), _known(prompt.audio_tokens)
+    if completion is not None:
+        reasoning, spoken = _known(completion.reasoning_tokens), _known(completion.audio_tokens)
+    fresh = max(counts.prompt_tokens - max(read, 0) - max(written, 0), 0)
+    return Usage(fresh, counts.completion_tokens, read, written, -1, reasoning, heard, spoken)
+
+
+def _known(number: int | None) -> int:
+    return -1 if number is None else number
 
 
 def read_reply(body: bytes, losses: Losses) -> Reply:

@@ -59,7 +59,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "verbosity": "medium",
     "prompt_cache_options": {},
 }
-"""What the API's reference calls the default of members that other dialects do not know. To leave such a one out loses nothing."""
+"""Documented defaults of members that other dialects do not know: to leave one out that says no more loses nothing."""
 
 _TIERS: Final = {b'"auto"': b'"auto"', b'"standard_only"': b'"default"'}
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -361,6 +361,7 @@ def _write_cache(outgoing: Outgoing) -> None:
     mark = outgoing.request.cache
     if mark is None or outgoing.own:
         return
+    outgoing.private({}, mark.private, mark.where)
     if not outgoing.profile.cache_breakpoints:
         outgoing.lose(mark.where, "the target has no cache marks")
     elif mark.ttl > 1800:

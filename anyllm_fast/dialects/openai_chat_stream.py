@@ -58,7 +58,7 @@ class ChatDecoder:
         self._started = False
         self._came = False
         self._refused = False
-        self._skipped = False
+        self.sees_all = True
         self._others = False
         self._origin = b""  # mark of the plain reasoning that is open
         self._block = -1  # index of the entry of thinking_blocks that is open
@@ -68,8 +68,8 @@ class ChatDecoder:
         self._counts = Usage()
 
     def skip(self) -> None:
-        """A frame was not shown because it is an ordinary delta: something came, and it may have been a call."""
-        self._skipped = self._came = True
+        """A frame was not shown because it is an ordinary delta: something came."""
+        self._came = True
 
     def frame(self, event: bytes, data: bytes, sink: Sink) -> None:
         data = data.strip(WHITE)
@@ -113,7 +113,7 @@ class ChatDecoder:
         self._over = True
         self._settle(sink)
         self._calls.begin_rest(sink)
-        calls = -1 if self._skipped else self._calls.begun
+        calls = self._calls.begun if self.sees_all else -1
         came = self._came or self._calls.begun > 0
         verdict = judge_stop(self._finish, self._matched, calls, self._refused, came)
         if isinstance(verdict, Failure):

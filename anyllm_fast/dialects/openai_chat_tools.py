@@ -196,8 +196,9 @@ def _write_function(tool: Tool, outgoing: Outgoing) -> Json:
             write_own(out, tool.cache, outgoing)
         else:
             drop(tool.cache, outgoing)
-    outgoing.private(out, tool.private, tool.where)
-    outgoing.inner(out, tool.inner, tool.where)
+    if tool.private or tool.inner:
+        outgoing.private(out, tool.private, tool.where)
+        outgoing.inner(out, tool.inner, tool.where)
     return out
 
 
@@ -253,6 +254,8 @@ def _write_server_tool(tool: ServerTool, tools: list[Json | Raw], out: Json, out
     ):
         if value is not None:
             outgoing.lose((tool.where, name))
+    if tool.cache is not None:
+        drop(tool.cache, outgoing)
     outgoing.private({}, tool.private, tool.where)
 
 

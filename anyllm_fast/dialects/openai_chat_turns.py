@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from anyllm_fast.dialects.arguments import string_of_arguments
 from anyllm_fast.dialects.openai_chat_cache import drop, write_own
 from anyllm_fast.dialects.openai_chat_media import Parts, flat, write_part
+from anyllm_fast.dialects.openai_chat_messages import REASONING
 from anyllm_fast.dialects.openai_chat_tools import check_name
 from anyllm_fast.neutral.members import joined, open_object, refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing, digest
 from anyllm_fast.neutral.pairing import Step, pair
 from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
 
-MARK: Final = b'"anyllm:'  # our own mark in place of a signature names the member that the reasoning came in: see Thinking
+MARK: Final = "anyllm:"  # our own mark in place of a signature names the member that the reasoning came in: see Thinking
 MAX_IDENT: Final = 40  # longer ids of calls are a 400 of the API
 
 _EMPTY: Final = Raw(b'""')
@@ -100,6 +101,8 @@ class Conversation:
         calls: list[Json] = []
         for part in flat(step.parts, outgoing, spaced=True):
             match part:
+                case Text():
+                    said.append(part)
                 case ToolCall():
                     calls.append(self._call(part))
                     _separate(said)
@@ -149,8 +152,9 @@ class Conversation:
                 write_own(out, part.cache, outgoing)
             else:
                 drop(part.cache, outgoing)
-        outgoing.private(out, part.private, part.where)
-        outgoing.inner(out, part.inner, part.where)
+        if part.private or part.inner:
+            outgoing.private(out, part.private, part.where)
+            outgoing.inner(out, part.inner, part.where)
         return out
 
     def _ident(self, ident: Raw) -> Raw:
@@ -162,9 +166,9 @@ class Conversation:
         """Reasoning goes back only in the member in which such a host sent it. What another provider has signed stays away."""
         outgoing = self._outgoing
         outgoing.private({}, part.private, part.where)
-        signature = b"" if part.signature is None else bytes(part.signature)
-        if signature.startswith(MARK) and not part.redacted:
-            name = signature[len(MARK) : -1].decode()
+        signature = "" if part.signature is None else text_of(part.signature)
+        name = signature.removeprefix(MARK)
+        if name in REASONING and name != signature and (outgoing.own or outgoing.profile.takes_reasoning):
             out[name] = joined([out[name], part.text], b"") if name in out else part.text
         elif outgoing.own:
             out.setdefault("thinking_blocks", []).append(_block(part))
@@ -179,9 +183,12 @@ class Conversation:
             out["content"] = self._content(turn, result.parts, _NEWLINE, join=False)
             if result.name is not None:
                 out["name"] = result.name
+            if result.cache is not None:
+                write_own(out, result.cache, outgoing)
         else:
             out["content"] = self._result_content(result)
-        outgoing.private(out, result.private, result.where)
+        if result.private:
+            outgoing.private(out, result.private, result.where)
         self._messages.append(out)
 
     def _result_content(self, result: ToolResult) -> Raw | Parts:
@@ -205,8 +212,7 @@ class Conversation:
         for number, part in enumerate(media, 1):
             label = f"[{part.kind} {number} of the result of tool call {text_of(result.ident)}]"
             self._shown += [{"type": "text", "text": label}, write_part(part, outgoing)]
-        plain = Turn(role="user", parts=[])
-        return self._content(plain, texts, _NEWLINE, join=not outgoing.profile.text_arrays) if texts else _EMPTY
+        return self._content(_APART, texts, _NEWLINE, join=not outgoing.profile.text_arrays) if texts else _EMPTY
 
     def _show(self) -> None:
         if self._shown:
@@ -216,8 +222,10 @@ class Conversation:
     def _content(self, turn: Turn, parts: list[Part], separator: bytes, *, join: bool) -> Raw | Parts:
         """A bare string where there is one text, or where several may be joined and carry nothing else; else an array."""
         outgoing = self._outgoing
+        first = parts[0] if parts else None
+        if type(first) is Text and len(parts) == 1 and not (outgoing.own or first.cache or first.citations or first.private):
+            return first.text
         if outgoing.own:
-            first = parts[0] if parts else None
             if turn.plain and isinstance(first, Text) and first.cache is None:
                 return first.text
             return [write_part(part, outgoing) for part in parts]
@@ -237,10 +245,12 @@ class Conversation:
         self._messages.append(out)
 
     def _announce(self, out: Json, turn: Turn) -> None:
-        self._outgoing.private(out, turn.private, turn.where)
-        self._outgoing.inner(out, turn.inner, turn.where)
+        if turn.private or turn.inner:
+            self._outgoing.private(out, turn.private, turn.where)
+            self._outgoing.inner(out, turn.inner, turn.where)
 
 
+_APART: Final = Turn(role="user", parts=[])  # stands for a turn where there is none
 _SEPARATOR: Final = Text(text=_BREAK)
 """Between texts of one answer that something stood between; texts that were neighbours are pieces of one (cited) sentence."""
 

@@ -82,7 +82,7 @@ def _after_unit(span: bytes, place: int) -> int:
     """Where the character ends that begins at `place`: an escape is two or six bytes, anything else counts as one."""
     if span[place] != 0x5C:
         return place + 1
-    return place + (6 if span[place + 1] == 0x75 else 2)
+    return place + (6 if span[place + 1 : place + 2] == b"u" else 2)
 
 
 class Ordered:
@@ -205,7 +205,7 @@ class Ordered:
 
     def fail(self, failure: Failure) -> None:
         if not self.ended:
-            self.failure, self.ended = failure, True
+            self.failure, self.ended, self._open = failure, True, NOTHING
             self._write_failure(failure)
 
     def end(self) -> None:

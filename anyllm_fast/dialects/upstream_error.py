@@ -45,7 +45,6 @@ KINDS: dict[str, Kind] = {
     "rate_limit_exceeded": "rate_limit",
     "tokens": "rate_limit",
     "requests": "rate_limit",
-    "server_error": "api",
     "service_unavailable": "overloaded",
     "engine_overloaded": "overloaded",
     "context_length_exceeded": "invalid_request",
@@ -243,6 +242,7 @@ _CATEGORIES = frozenset(
         "timeout_error",
         "api_error",
         "overloaded_error",
+        "server_error",
         "tokens",
         "requests",
         "400",
@@ -315,11 +315,8 @@ _NUMBERS = (
     ),
     # Google
     re.compile(r"input token count \(?(?P<prompt>[\d,]+)\)? exceeds the maximum number of tokens allowed \(?(?P<limit>[\d,]+)"),
-    # Mistral, Together and others
-    re.compile(
-        r"[Pp]rompt (?:contains|has|is too long:?|length)[^\d]{0,20}(?P<prompt>[\d,]+)\D{1,80}?"
-        r"(?:maximum|limit|context)\D{1,40}(?P<limit>[\d,]+)"
-    ),
+    # Mistral
+    re.compile(r"Prompt contains (?P<prompt>\d+) tokens.{0,80}? model with (?P<limit>\d+) maximum context"),
     # llama.cpp without its fields
     re.compile(r"request \((?P<prompt>\d+) tokens\) exceeds the available context size \((?P<limit>\d+)"),
 )

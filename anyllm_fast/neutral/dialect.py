@@ -33,6 +33,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     top_k: bool = False  # Chat: host knows top_k (vLLM, llama.cpp and most compatible ones; OpenAI does not)
     samples: bool = True  # model takes temperature and top_p
     reasoning_effort: bool = True  # Chat: model takes reasoning_effort
+    takes_reasoning: bool = True  # Chat: host takes reasoning back in the member of an answer in which one like it sent it
     reasoning_off: str = "none"  # Chat: the word of reasoning_effort that means off; "" if the model has none
     adaptive_thinking: bool = True  # Anthropic: model takes thinking.type adaptive and output_config.effort
     thinking_off: bool = True  # Anthropic: model takes thinking.type disabled
@@ -42,6 +43,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     text_arrays: bool = True  # Chat: host takes content as an array of texts; else they are joined
     tool_name_limit: int = 64  # Chat: longest name of a function
     web_search_options: bool = False  # Chat: model searches the web by itself
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """A row of a models list."""
+
+    id: str
+    created: int = 0
+    owned_by: str = ""
+    display_name: str = ""
+
+
+ModelList = Sequence[ModelInfo]
 
 
 class Dialect(Protocol):
@@ -62,6 +75,10 @@ class Dialect(Protocol):
         """A whole reply. Raises ValueError if it is none (the gateway makes it UpstreamBroken)."""
         ...
 
+    def read_stream(self, body: bytes, max_frame: int) -> Reply:
+        """The reply that a whole stream stands for; with its `failure` where it was cut or said so. Never raises."""
+        ...
+
     def write_reply(self, reply: Reply, options: StreamOptions, losses: Losses) -> bytes: ...
 
     def read_usage(self, body: bytes) -> Usage:
@@ -78,6 +95,18 @@ class Dialect(Protocol):
 
     def write_error(self, error: GatewayError, request_id: str) -> bytes: ...
 
+    def status_of(self, error: GatewayError) -> int:
+        """The HTTP status that this dialect's vendor would send for the error."""
+        ...
+
+    def write_models(self, models: ModelList) -> bytes: ...
+
+    def write_model(self, info: ModelInfo) -> bytes: ...
+
+    def read_models(self, body: bytes) -> list[ModelInfo]:
+        """An upstream's models list. ValueError if it is none."""
+        ...
+
     def open_pipe(self, client: Dialect, options: StreamOptions, max_frame: int) -> Pipe:
         """A pipe from this dialect's stream (upstream) to `client`'s. On the diagonal: a Watch."""
         ...
@@ -91,15 +120,3 @@ class Encoder(Sink, Protocol):
     def take(self) -> bytes:
         """What was appended since the last call."""
         ...
-
-
-class ModelInfo(msgspec.Struct, frozen=True):
-    """A row of a models list."""
-
-    id: str
-    created: int = 0
-    owned_by: str = ""
-    display_name: str = ""
-
-
-ModelList = Sequence[ModelInfo]

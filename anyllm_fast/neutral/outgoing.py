@@ -67,8 +67,8 @@ class Outgoing:
                     self.losses.add(((ROOT, name), member), UNKNOWN)
 
     def foreign(self, part: Foreign) -> None:
-        if part.lossy:
-            self.losses.add(part.where, f"of a {part.type} part only the readable text can be carried")
+        for where in part.unsaid:
+            self.losses.add(where, f"of a {part.type} part only what can be read is carried")
 
 
 def short(ident: Raw, limit: int) -> Raw:

@@ -25,7 +25,7 @@ Inner = dict[str, Members]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class CacheMark(msgspec.Struct):
+class CacheMark(msgspec.Struct, gc=False):
     """The prompt up to and including this node may be cached. `ttl` in seconds, 0 = the provider's default."""
 
     ttl: int = 0
@@ -33,7 +33,7 @@ class CacheMark(msgspec.Struct):
     where: Where = ROOT  # of the mark itself; its last step is the member's name in the source dialect
 
 
-class Text(msgspec.Struct, kw_only=True):
+class Text(msgspec.Struct, kw_only=True, gc=False):
     text: Raw  # JSON string
     cache: CacheMark | None = None
     citations: Raw | None = None  # array in the source dialect's form
@@ -42,7 +42,7 @@ class Text(msgspec.Struct, kw_only=True):
     where: Where = ROOT
 
 
-class Media(msgspec.Struct, kw_only=True):
+class Media(msgspec.Struct, kw_only=True, gc=False):
     """An image, document, audio or video. Exactly one of data, url, file_id, text, parts is set."""
 
     kind: Literal["image", "document", "audio", "video"]
@@ -63,7 +63,7 @@ class Media(msgspec.Struct, kw_only=True):
     where: Where = ROOT
 
 
-class Thinking(msgspec.Struct, kw_only=True):
+class Thinking(msgspec.Struct, kw_only=True, gc=False):
     """The model's reasoning, coming back. `signature` opaque, b'""' or None if there was none. `redacted`: `text` is the
     encrypted data. A signature that begins with `anyllm:` is our own mark: it names the field by which an upstream without
     signatures sent this text (anyllm:reasoning_content), so that it can be given back there and to nobody else."""
@@ -76,7 +76,7 @@ class Thinking(msgspec.Struct, kw_only=True):
     where: Where = ROOT
 
 
-class ToolCall(msgspec.Struct, kw_only=True):
+class ToolCall(msgspec.Struct, kw_only=True, gc=False):
     ident: Raw  # JSON string
     name: Raw  # JSON string
     args: Raw  # the arguments themselves: a JSON object, as written
@@ -87,7 +87,7 @@ class ToolCall(msgspec.Struct, kw_only=True):
     where: Where = ROOT
 
 
-class ToolResult(msgspec.Struct, kw_only=True):
+class ToolResult(msgspec.Struct, kw_only=True, gc=False):
     ident: Raw  # JSON string, the call's id
     parts: list[Part]
     plain: bool = False  # content was a bare string, so `parts` is one Text
@@ -98,24 +98,24 @@ class ToolResult(msgspec.Struct, kw_only=True):
     where: Where = ROOT
 
 
-class Refusal(msgspec.Struct, kw_only=True):
+class Refusal(msgspec.Struct, kw_only=True, gc=False):
     text: Raw
     private: Members = {}
     where: Where = ROOT
 
 
-class Foreign(msgspec.Struct, kw_only=True):
+class Foreign(msgspec.Struct, kw_only=True, gc=False):
     """A content part that only its own dialect knows (server tools, search results, ...), kept whole.
 
     `parts` says the same in neutral parts, for every other dialect: an empty list where nothing is shown to the model, None where
-    it cannot be said (a writer of another dialect refuses). `lossy`: they do not say all of it (the rest is encrypted, or an
-    instruction to the source's own server), so a writer announces the part as well.
+    it cannot be said (a writer of another dialect refuses). `unsaid` are the paths of what they leave out (encrypted for the
+    source's own servers, or instructions to them), which a writer announces.
     """
 
     type: str
     raw: Raw
     parts: list[Part] | None = None
-    lossy: bool = False
+    unsaid: list[Where] = []
     cache: CacheMark | None = None
     where: Where = ROOT
 
@@ -123,7 +123,7 @@ class Foreign(msgspec.Struct, kw_only=True):
 Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Foreign
 
 
-class Turn(msgspec.Struct, kw_only=True):
+class Turn(msgspec.Struct, kw_only=True, gc=False):
     """One message. Tool results live in user turns (Anthropic's way); `system` turns may stand anywhere, also before all others:
     a dialect that keeps its system prompt among the messages reads it as turns (see `hoisted`)."""
 
@@ -139,7 +139,7 @@ class Turn(msgspec.Struct, kw_only=True):
     where: Where = ROOT
 
 
-class Tool(msgspec.Struct, kw_only=True):
+class Tool(msgspec.Struct, kw_only=True, gc=False):
     """A function that the client runs."""
 
     name: Raw

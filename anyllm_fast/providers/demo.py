@@ -10,13 +10,14 @@ import asyncio
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from anyllm_fast.call import Target
 from anyllm_fast.config import Backend
+from anyllm_fast.errors import UpstreamError
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.upstream import HeaderList, Origin, UpstreamReply, UpstreamRequest
 
@@ -64,11 +65,18 @@ class DemoUpstream:
 
 
 class _Whole:
+    status: int
+    headers: HeaderList
+    http_version: str
+
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
-        self.headers: HeaderList = [(b"content-type", b"application/json")]
+        self.headers = [(b"content-type", b"application/json")]
         self.http_version = "1.1"
         self._body = body
+        self._pump: asyncio.Task[None] | None = None
+        self._going = asyncio.Event()
+        self._going.set()
 
     async def read(self, limit: int) -> bytes:
         return self._body
@@ -77,8 +85,24 @@ class _Whole:
         body, self._body = self._body, b""
         return body
 
+    def attach(self, on_data: Callable[[bytes], None], on_end: Callable[[UpstreamError | None], None]) -> None:
+        self._pump = asyncio.get_running_loop().create_task(self._push(on_data, on_end))
+
+    def pause(self) -> None:
+        self._going.clear()
+
+    def resume(self) -> None:
+        self._going.set()
+
     def abort(self) -> None:
-        return None
+        if self._pump is not None:
+            self._pump.cancel()
+
+    async def _push(self, on_data: Callable[[bytes], None], on_end: Callable[[UpstreamError | None], None]) -> None:
+        while part := await self.chunk():
+            await self._going.wait()
+            on_data(part)
+        on_end(None)
 
 
 class _Streamed(_Whole):
@@ -88,24 +112,21 @@ class _Streamed(_Whole):
         super().__init__(200, b"")
         self.headers = [(b"content-type", b"text/event-stream")]
         self._events = _events(message)
-        self._aborted = False
 
     async def chunk(self) -> bytes:
         event = next(self._events, None)
-        if event is None or self._aborted:
+        if event is None:
             return b""
         if event["type"] == "content_block_delta":
             await asyncio.sleep(_PACE)
-        return b"event: " + event["type"].encode() + b"\ndata: " + _encode(event) + b"\n\n"
+        kind: str = event["type"]
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(event))
 
     async def read(self, limit: int) -> bytes:
         parts = []
         while part := await self.chunk():
             parts.append(part)
         return b"".join(parts)
-
-    def abort(self) -> None:
-        self._aborted = True
 
 
 def _compose(asked: dict[str, Any]) -> dict[str, Any]:
@@ -220,8 +241,8 @@ def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for delta in deltas:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
-    delta = {"stop_reason": message["stop_reason"], "stop_sequence": None}
-    yield {"type": "message_delta", "delta": delta, "usage": usage}
+    stop = {"stop_reason": message["stop_reason"], "stop_sequence": None}
+    yield {"type": "message_delta", "delta": stop, "usage": usage}
     yield {"type": "message_stop"}
 
 

@@ -62,6 +62,7 @@ class Http1Connection(asyncio.Protocol):
         "_total_due",
         "_unsent",
         "_until_close",
+        "_version",
         "_write_paused",
         "idle_until",
         "keep_alive",
@@ -90,7 +91,7 @@ class Http1Connection(asyncio.Protocol):
         self.used = False  # an exchange was completed on it
         self.stale = False  # it died like one that the upstream had closed while it was idle
         self.idle_until = 0.0
-        self.keep_alive = 0.0  # seconds that the upstream says it keeps an idle connection; 0: it does not say
+        self.keep_alive = inf  # seconds for which the upstream says it keeps an idle connection
         self._parts: list[bytes] = []
         self.on_body = self._parts.append  # the parser calls the list itself: no Python frame per part
         self._headers: HeaderList = []
@@ -101,6 +102,7 @@ class Http1Connection(asyncio.Protocol):
         self._timer_at = inf
         self._unsent = 0  # bytes, while the socket does not take the request as fast as it is
         self._write_paused = False
+        self._version = ""  # of the first answer; a server does not change it on the way
 
     # One exchange
 
@@ -126,9 +128,6 @@ class Http1Connection(asyncio.Protocol):
         else:
             self._expect(Phase.FIRST_BYTE, timeouts.first_byte)
         return reply
-
-    def alive(self) -> bool:
-        return not self.transport.is_closing()
 
     def abort(self) -> None:
         """Closes the socket now and forgets the exchange. Whoever calls it tells the reply."""
@@ -223,7 +222,7 @@ class Http1Connection(asyncio.Protocol):
         reply = self._reply
         parser = self._parser
         headers, self._headers = self._headers, []
-        if self._complete or reply is None or parser is None:
+        if reply is None or parser is None:
             return
         status = parser.get_status_code()
         if status < 200:
@@ -234,8 +233,9 @@ class Http1Connection(asyncio.Protocol):
         if self._barren > MAX_HEADER_BYTES and sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES:
             raise _Refused(f"more than {MAX_HEADER_BYTES} bytes of headers")
         self._keep = parser.should_keep_alive()
-        reply.headers = self._read_framing(reply, headers)
-        reply.http_version = parser.get_http_version()
+        reply.headers = headers
+        reply.http_version = self._version = self._version or parser.get_http_version()
+        self._read_framing(reply, dict(headers))
         reply.status = status
         if self._head_only:
             self._complete = True
@@ -247,23 +247,21 @@ class Http1Connection(asyncio.Protocol):
         else:
             self._complete = True
 
-    def _read_framing(self, reply: Http1Reply, headers: HeaderList) -> HeaderList:
-        """Takes note of what the headers say about the body; gives them back without those that the parser has undone."""
-        known = dict(headers)
+    def _read_framing(self, reply: Http1Reply, known: dict[bytes, bytes]) -> None:
+        """Takes note of what the headers say about the body and drops what the parser has undone."""
+        reply.encoding = known.get(b"content-encoding", b"")
         length = known.get(b"content-length")
         coding = known.get(b"transfer-encoding")
-        reply.encoding = known.get(b"content-encoding", b"")
+        if coding is None:
+            reply.length = int(length) if length is not None else -1
+            self._until_close = length is None and not self._keep
+        elif coding.lower() == b"chunked":
+            reply.length = -1
+            reply.headers = [header for header in reply.headers if header[0] != b"transfer-encoding"]
+        else:
+            raise _Refused("a transfer-encoding other than chunked")
         if b"keep-alive" in known:
             self.keep_alive = _keep_alive_seconds(known[b"keep-alive"])
-        if coding is not None:
-            if coding.lower() != b"chunked":
-                raise _Refused("a transfer-encoding other than chunked")
-            return [header for header in headers if header[0] != b"transfer-encoding"]
-        if length is not None:
-            reply.length = int(length)
-        else:
-            self._until_close = not self._keep
-        return headers
 
     # The ends of an exchange
 
@@ -375,4 +373,4 @@ def _keep_alive_seconds(value: bytes) -> float:
         name, _, number = part.strip().lower().partition(b"=")
         if name == b"timeout" and number.isdigit() and len(number) < 10:
             return float(number)
-    return 0.0
+    return inf

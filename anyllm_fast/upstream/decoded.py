@@ -33,6 +33,7 @@ class DecodedReply:
         self._decoder = decoder
         self._held = False
         self._raw_ended = False
+        self._error: UpstreamBroken | None = None
         self._on_data: Callable[[bytes], None] | None = None
         self._on_end: Callable[[UpstreamError | None], None] | None = None
         self.status = reply.status
@@ -115,14 +116,20 @@ class DecodedReply:
             on_end(error)
 
     def _take(self) -> bytes:
+        if self._error is not None:
+            raise self._error
         try:
             return self._decoder.take()
         except BrokenCoding as error:
-            self._reply.abort()
-            raise UpstreamBroken(f"the upstream's answer cannot be decoded: {error}") from None
+            raise self._break(error) from None
 
     def _finish(self) -> None:
         try:
             self._decoder.finish()
         except BrokenCoding as error:
-            raise UpstreamBroken(f"the upstream's answer cannot be decoded: {error}") from None
+            raise self._break(error) from None
+
+    def _break(self, error: BrokenCoding) -> UpstreamBroken:
+        self._reply.abort()
+        self._error = UpstreamBroken(f"the upstream's answer cannot be decoded: {error}")
+        return self._error

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 from math import inf
 
 from anyllm_fast.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
@@ -22,7 +23,7 @@ from . import Origin, UpstreamReply, UpstreamRequest
 from .connection import Http1Connection
 from .decoded import open_decoded
 from .dial import connect_tcp
-from .head import write_head
+from .head import HeadWriter
 from .names import connect_failure, origin_name
 
 SWEEP_SECONDS = 5.0
@@ -32,14 +33,22 @@ KEEP_ALIVE_MARGIN = 1.0  # seconds before the end of what a `keep-alive: timeout
 class _Host:
     """What the pool knows of one origin: its idle connections, newest last."""
 
-    __slots__ = ("forgotten", "header_line", "idle", "name", "origin")
+    __slots__ = ("forgotten", "idle", "name", "origin")
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.name = origin_name(origin)
-        self.header_line = b"host: " + origin.host_header + b"\r\n"
         self.idle: list[Http1Connection] = []
         self.forgotten = False
+
+    def take_idle(self) -> Http1Connection | None:
+        idle = self.idle
+        while idle:
+            connection = idle.pop()
+            if connection.idle_until > connection.loop.time() and not connection.transport.is_closing():
+                return connection
+            connection.abort()
+        return None
 
 
 class Http1Upstream:
@@ -50,6 +59,7 @@ class Http1Upstream:
         self._tls: ssl.SSLContext | None = None
         self._idle_connections = idle_connections
         self._idle_seconds = idle_seconds
+        self._heads = HeadWriter()
         self._hosts: dict[Origin, _Host] = {}
         self._connections: set[Http1Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -59,12 +69,10 @@ class Http1Upstream:
         host = self._hosts.get(request.origin)
         if host is None:
             host = self._hosts[request.origin] = _Host(request.origin)
-        head = write_head(request, host.header_line)
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        head = self._heads.write(request)
         total = request.timeouts.total
-        total_due = now + total if total else inf
-        connection = _take_idle(host, now)
+        total_due = asyncio.get_running_loop().time() + total if total else inf
+        connection = host.take_idle()
         while True:
             if connection is None:
                 connection = await self._connect(host, request, total_due)
@@ -77,7 +85,7 @@ class Http1Upstream:
             if reply.status:
                 return reply if not reply.encoding else open_decoded(reply, reply.encoding)
             if not connection.stale:
-                raise reply.error or UpstreamBroken(f"{host.name} gave no answer")
+                raise reply.failure()
             connection = None
 
     async def close(self) -> None:
@@ -93,27 +101,31 @@ class Http1Upstream:
         if self._closed:
             raise UpstreamUnreachable("the gateway is shutting down")
         loop = asyncio.get_running_loop()
-        limit = request.timeouts.connect or inf
-        connect_due = loop.time() + limit
+        connect_due = loop.time() + (request.timeouts.connect or inf)
         due = min(connect_due, total_due)
-        connection: Http1Connection | None = None
         try:
             async with asyncio.timeout_at(None if due == inf else due):
                 connection = await self._open(loop, host)
-        except TimeoutError:
-            if total_due < connect_due:
-                raise UpstreamTimeout(f"{host.name} took longer than the total limit of {request.timeouts.total:g} s") from None
-            raise UpstreamUnreachable(f"cannot connect to {host.name}: no connection within {limit:g} s") from None
         except (OSError, ValueError) as error:  # ValueError: a name that IDNA or the resolver cannot take
-            raise UpstreamUnreachable(f"cannot connect to {host.name}: {connect_failure(error)}") from None
+            raise self._unreachable(host, request, error, loop.time() >= total_due, loop.time() >= connect_due) from None
         self._connections.add(connection)
         return connection
+
+    def _unreachable(
+        self, host: _Host, request: UpstreamRequest, error: Exception, total_over: bool, connect_over: bool
+    ) -> UpstreamError:
+        reason = connect_failure(error)
+        if isinstance(error, TimeoutError) and total_over:
+            return UpstreamTimeout(f"{host.name} took longer than the total limit of {request.timeouts.total:g} s")
+        if isinstance(error, TimeoutError) and connect_over:
+            reason = f"no connection within {request.timeouts.connect:g} s"
+        return UpstreamUnreachable(f"cannot connect to {host.name}: {reason}")
 
     async def _open(self, loop: asyncio.AbstractEventLoop, host: _Host) -> Http1Connection:
         origin = host.origin
         tls = self._context() if origin.tls else None
         sock = await connect_tcp(origin.host, origin.port)
-        connection = Http1Connection(loop, host.name, lambda it: self._keep(host, it), self._connections.discard)
+        connection = Http1Connection(loop, host.name, partial(self._keep, host), self._connections.discard)
         server_hostname = origin.host.rstrip(".") if tls is not None else None
         await loop.create_connection(lambda: connection, sock=sock, ssl=tls, server_hostname=server_hostname)
         return connection
@@ -126,15 +138,13 @@ class Http1Upstream:
     # The idle ones
 
     def _keep(self, host: _Host, connection: Http1Connection) -> None:
-        seconds = self._idle_seconds
-        if connection.keep_alive:
-            seconds = min(seconds, connection.keep_alive - KEEP_ALIVE_MARGIN)
-        if self._closed or seconds <= 0 or len(host.idle) >= self._idle_connections:
-            connection.abort()
-            return
+        seconds = min(self._idle_seconds, connection.keep_alive - KEEP_ALIVE_MARGIN)
         if host.forgotten:
             host = self._hosts.setdefault(host.origin, host)
             host.forgotten = False
+        if self._closed or seconds <= 0 or len(host.idle) >= self._idle_connections:
+            connection.abort()
+            return
         connection.idle_until = connection.loop.time() + seconds
         host.idle.append(connection)
         if self._sweeper is None:
@@ -146,7 +156,7 @@ class Http1Upstream:
         for origin, host in list(self._hosts.items()):
             kept = []
             for connection in host.idle:
-                if connection.alive() and connection.idle_until > now:
+                if connection.idle_until > now and not connection.transport.is_closing():
                     kept.append(connection)
                 else:
                     connection.abort()
@@ -157,13 +167,3 @@ class Http1Upstream:
         self._sweeper = None
         if self._hosts:
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-
-def _take_idle(host: _Host, now: float) -> Http1Connection | None:
-    idle = host.idle
-    while idle:
-        connection = idle.pop()
-        if connection.idle_until > now and connection.alive():
-            return connection
-        connection.abort()
-    return None

@@ -23,6 +23,8 @@ def connect_failure(error: BaseException) -> str:
         return "connection refused"
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
+    if isinstance(error, TimeoutError):
+        return "no connection in time"
     if isinstance(error, ConnectionError):
         return "the connection was closed"
     if isinstance(error, OSError) and error.strerror:

@@ -168,6 +168,12 @@ class Stream(httpcore.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
+        wire = self._wire
         if info == "is_readable":  # httpcore's question to an idle connection: would it have to be thrown away?
-            return self._wire.ended or bool(self._wire.buffer) or self._wire.transport.is_closing()
-        return self._wire.transport.get_extra_info(info)
+            return wire.ended or wire.transport.is_closing() or (bool(wire.buffer) and not self._is_http2())
+        return wire.transport.get_extra_info(info)
+
+    def _is_http2(self) -> bool:
+        """HTTP/2 sends settings and pings to idle connections, and every frame says whose it is."""
+        tls = self._wire.transport.get_extra_info("ssl_object")
+        return tls is not None and tls.selected_alpn_protocol() == "h2"

@@ -25,7 +25,7 @@ from anyllm_fast.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, U
 from . import HeaderList, Origin, Timeouts, UpstreamReply, UpstreamRequest
 from .bounds import MAX_HEADER_BYTES, MAX_HEADERS, STALE_SECONDS, too_large
 from .decoded import open_decoded
-from .head import check_request, foreign_headers
+from .head import BODILESS, check_request, foreign_headers
 from .names import connect_failure, origin_name
 from .network import Network
 
@@ -61,8 +61,7 @@ class HttpxUpstream:
         loop = asyncio.get_running_loop()
         total = request.timeouts.total
         total_due = loop.time() + total if total else inf
-        idle = self._idle.get(request.origin)
-        slot = idle.pop() if idle else self._open_slot()
+        slot = self._take_idle(request.origin) or self._open_slot()
         while True:
             exchange = _Exchange(slot, request, total_due)
             try:
@@ -82,6 +81,15 @@ class HttpxUpstream:
         self._idle.clear()
         await asyncio.gather(*(slot.close() for slot in list(self._slots)))
         self._slots.clear()
+
+    def _take_idle(self, origin: Origin) -> _Slot | None:
+        idle = self._idle.get(origin)
+        if not idle:
+            return None
+        slot = idle.pop()
+        if not idle:
+            del self._idle[origin]
+        return slot
 
     def _open_slot(self) -> _Slot:
         if self._tls is None:
@@ -182,6 +190,7 @@ class _Exchange:
         self._loop = asyncio.get_running_loop()
         self._clock: asyncio.Timeout | None = None
         self._phase = Phase.CONNECTING
+        self._tunnelling = False
         self._sent_at = inf
         self._reused = slot.network.connects > 0
         self._connects = slot.network.connects
@@ -211,13 +220,18 @@ class _Exchange:
         request = self._request
         origin = request.origin
         headers = [(b"host", origin.host_header), *foreign_headers(request.headers), (b"accept-encoding", b"identity")]
-        if request.body or request.method not in (b"GET", b"HEAD", b"DELETE", b"OPTIONS"):
+        if request.body or request.method not in BODILESS:
             headers.append((b"content-length", b"%d" % len(request.body)))
         host = origin.host.encode("ascii" if origin.host.isascii() else "idna")
-        url = httpcore.URL(scheme=origin.scheme.encode(), host=host, port=origin.port, target=request.target)
+        port = None if origin.port == (443 if origin.tls else 80) else origin.port  # a usual port is not written to a proxy
+        url = httpcore.URL(scheme=origin.scheme.encode(), host=host, port=port, target=request.target)
         return httpcore.Request(request.method, url, headers=headers, content=request.body, extensions={"trace": self._on_event})
 
     async def _on_event(self, event: str, info: dict[str, Any]) -> None:
+        if event.endswith("send_request_headers.started"):
+            self._tunnelling = info["request"].method == b"CONNECT"  # still a part of connecting
+        if self._tunnelling:
+            return
         if event.endswith("send_request_headers.started"):
             self._received = self._slot.network.received
             self._sent_at = self._loop.time()

@@ -41,12 +41,14 @@ class Http1Reply:
         "status",
     )
 
+    # What the head says; before it is there `status` is 0 and the rest is unset.
+    headers: HeaderList
+    http_version: str
+    encoding: bytes
+    length: int  # -1: not said
+
     def __init__(self, connection: Http1Connection) -> None:
         self.status = 0
-        self.headers: HeaderList = []
-        self.http_version = "1.1"
-        self.encoding = b""
-        self.length = -1
         self.ended = False
         self.error: UpstreamError | None = None
         self.arrival: asyncio.Future[None] = connection.loop.create_future()  # done: headers are there, or `error` is
@@ -54,29 +56,34 @@ class Http1Reply:
         self._connection: Http1Connection | None = connection
         self._pieces: list[bytes] = []
         self._size = 0
-        self._limit = 0
         self._held = False
         self._on_data: Callable[[bytes], None] | None = None
         self._on_end: Callable[[UpstreamError | None], None] | None = None
 
     async def read(self, limit: int) -> bytes:
         pieces = self._pieces
+        if self.ended and self.error is None and len(pieces) == 1 and len(pieces[0]) <= limit:  # it came in one read
+            return pieces[0]
         self._limit = limit
         self._size = sum(map(len, pieces))
-        if self._size > limit or (self.length > limit and not self.ended):
+        connection = self._connection
+        if self._size > limit or (connection is not None and self.length > limit):
             self._give_up(too_large(limit))
-        elif not self.ended:
+        elif connection is not None:
             self._on_data = self._collect
             self.resume()
-            await self._next_wake()
+            waiter = self._waiter = connection.loop.create_future()
+            await waiter
         if self.error is not None:
             raise self.error
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     async def chunk(self) -> bytes:
-        if not self._pieces and not self.ended:
-            await self._next_wake()
         pieces = self._pieces
+        connection = self._connection
+        if not pieces and connection is not None:
+            waiter = self._waiter = connection.loop.create_future()
+            await waiter
         if pieces:
             piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
@@ -120,6 +127,12 @@ class Http1Reply:
         self._on_data = self._on_end = None
         self._give_up(UpstreamBroken("the reply was aborted"))
 
+    def failure(self) -> UpstreamError:
+        """The error of a reply that has no headers, for `send` to raise. It is let go of: error, traceback, frame and reply would
+        hold one another until the collector comes."""
+        error, self.error = self.error, None
+        return error or UpstreamBroken("the upstream gave no answer")
+
     def deliver(self, piece: bytes) -> None:
         """One read's worth of the body. Called by the connection only."""
         if self._on_data is not None:
@@ -154,16 +167,6 @@ class Http1Reply:
         if self._on_end is not None:
             on_end, self._on_end = self._on_end, None
             on_end(error)
-
-    async def _next_wake(self) -> None:
-        connection = self._connection
-        if connection is None:  # `ended` was looked at before: cannot be
-            return
-        waiter = self._waiter = connection.loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
 
     def _collect(self, piece: bytes) -> None:
         self._pieces.append(piece)

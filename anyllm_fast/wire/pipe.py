@@ -29,8 +29,10 @@ class Decoder(Protocol):
         ...
 
     def skip(self) -> None:
-        """A frame was not shown, because it is an ordinary delta."""
+        """A frame was not shown, because it is an ordinary delta. (`sees_all` is False where that can happen.)"""
         ...
+
+    sees_all: bool
 
 
 class _Outgoing(Encoder, Protocol):
@@ -59,29 +61,24 @@ class Pipe:
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:
             return b""
-        return self._pass(self._frames.feed(chunk))
+        for event, data in self._frames.feed(chunk):
+            self._decoder.frame(event, data, self._encoder)
+        if self._frames.failure is not None:
+            self._encoder.fail(broken(self._frames.failure))
+        return self._taken()
 
     def finish(self) -> bytes:
         if self.ended:
             return b""
-        frames = self._frames.finish()
-        for event, data in frames:
+        for event, data in self._frames.finish():
             self._decoder.frame(event, data, self._encoder)
-        if self._frames.failure is None:
-            self._decoder.finish(self._encoder)
-        return self._pass([])
+        self._decoder.finish(self._encoder)
+        return self._taken()
 
     def fail(self, failure: Failure) -> bytes:
         if self.ended:
             return b""
         self._encoder.fail(failure)
-        return self._taken()
-
-    def _pass(self, frames: list[tuple[bytes, bytes]]) -> bytes:
-        for event, data in frames:
-            self._decoder.frame(event, data, self._encoder)
-        if self._frames.failure is not None:
-            self._encoder.fail(broken(self._frames.failure))
         return self._taken()
 
     def _taken(self) -> bytes:
@@ -155,8 +152,9 @@ class Watch:
     """Implements neutral.stream.Pipe for one dialect on both sides."""
 
     def __init__(self, dialect: WatchedDialect, max_frame: int) -> None:
-        self._watched = _watched(dialect)
+        self._watched = watched(dialect)
         self._decoder = self._watched.decoder()
+        self._decoder.sees_all = False
         self._frames = Frames(max_frame)
         self._gauge = Gauge()
         self._held: list[bytes] = []
@@ -171,15 +169,15 @@ class Watch:
         if self.ended:
             return b""
         frames = self._frames.feed(chunk)
-        done = 0
-        for (event, data), end in zip(frames, self._frames.ends, strict=True):
+        for (event, data), (begin, end) in zip(frames, self._frames.places, strict=True):
             self._look(event, data)
+            if self._gauge.failure is not None and not self._watched.is_error(event, data):
+                return self._taken(self._released(chunk, begin) + self._watched.write_failure(self._gauge.failure))
             if self._gauge.ended:
-                return self._last(event, data, chunk, done, end)
-            done = end
+                return self._taken(self._released(chunk, end))
         if self._frames.failure is not None:
-            self._gauge.fail(broken(self._frames.failure))
-            return self._taken(self._released(chunk, done) + self._watched.write_failure(broken(self._frames.failure)))
+            self._gauge.fail(failure := broken(self._frames.failure))
+            return self._taken(self._released(chunk, self._frames.boundary) + self._watched.write_failure(failure))
         return self._taken(self._forward(chunk))
 
     def finish(self) -> bytes:
@@ -187,9 +185,9 @@ class Watch:
             return b""
         out = b""
         for event, data in self._frames.finish():
-            self._look(event, data)
+            self._decoder.frame(event, data, self._gauge)  # never unread: it may be half a frame
             if self._gauge.failure is None or self._watched.is_error(event, data):
-                out = _closed(b"".join(self._held))
+                out = closed(b"".join(self._held))
         if not self._gauge.ended:
             self._decoder.finish(self._gauge)
             if self._gauge.failure is None:
@@ -231,12 +229,6 @@ class Watch:
         self._held.clear()
         return out
 
-    def _last(self, event: bytes, data: bytes, chunk: bytes, done: int, end: int) -> bytes:
-        """The frame between `done` and `end` ended the reply, well or badly."""
-        if self._gauge.failure is None or self._watched.is_error(event, data):
-            return self._taken(self._released(chunk, end))
-        return self._taken(self._released(chunk, done) + self._watched.write_failure(self._gauge.failure))
-
     def _taken(self, out: bytes) -> bytes:
         gauge = self._gauge
         self.committed = gauge.committed
@@ -247,12 +239,12 @@ class Watch:
         return out
 
 
-def _closed(rest: bytes) -> bytes:
+def closed(rest: bytes) -> bytes:
     """A last frame with the blank line that it came without."""
     return rest + (b"\n" if rest.endswith((b"\n", b"\r")) else b"\n\n")
 
 
-def _watched(dialect: WatchedDialect) -> Watched:
+def watched(dialect: WatchedDialect) -> Watched:
     # dialects imports this package
     from anyllm_fast.dialects import anthropic_stream, openai_chat_stream
 

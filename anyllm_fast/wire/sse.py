@@ -24,7 +24,7 @@ class Frames:
     `failure`, and nothing comes out any more.
     """
 
-    __slots__ = ("_after_cr", "_data", "_event", "_first", "_max_frame", "_partial", "boundary", "ends", "failure", "rest")
+    __slots__ = ("_after_cr", "_data", "_event", "_first", "_max_frame", "_partial", "boundary", "failure", "places", "rest")
 
     def __init__(self, max_frame: int) -> None:
         self._max_frame = max_frame
@@ -36,14 +36,14 @@ class Frames:
         self.rest = 0
         """Bytes so far of the frame that is not complete."""
         self.failure: str | None = None
-        self.ends: list[int] = []
-        """Where in the last chunk each of its frames ended, the blank line included."""
+        self.places: list[tuple[int, int]] = []
+        """Where in the last chunk each of its frames began (0 also if it began before) and ended, the blank line included."""
         self.boundary = 0
         """Where in the last chunk the last blank line ended, also one that ended no frame; 0 if it had none."""
 
     def feed(self, chunk: bytes) -> list[tuple[bytes, bytes]]:
         frames: list[tuple[bytes, bytes]] = []
-        self.ends = []
+        self.places = []
         self.boundary = place = self._skip_lf(chunk)
         if self.rest:
             self.boundary = 0
@@ -65,10 +65,10 @@ class Frames:
             if line:
                 self._read(line)
             else:
-                self.boundary = place
                 if self._data:
                     frames.append(self._dispatch())
-                    self.ends.append(place)
+                    self.places.append((self.boundary, place))
+                self.boundary = place
                 self._event, self.rest = b"", 0
         return frames
 

@@ -236,7 +236,7 @@ static void dial(struct conn *c) {
     if (c->fd < 0) die("no socket (ulimit -n?)");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (connect(c->fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) die("cannot connect");
-    epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &(struct epoll_event){.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c});
+    epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &(struct epoll_event){.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c});
 }
 
 static bool push(struct conn *c) { /* what is unsent of the request */
@@ -332,7 +332,7 @@ static bool consume(struct conn *c) {
 static void on_event(struct conn *c, uint32_t events) {
     if (c->fd < 0) return;
     if ((events & EPOLLOUT) && c->busy && !push(c)) { finish(c, false); return; }
-    if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
+    if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
     for (;;) { /* edge-triggered: until the socket is empty */
         reserve(&c->raw, READ_STEP);
         size_t room = c->raw.cap - c->raw.len;
@@ -349,7 +349,7 @@ static void on_event(struct conn *c, uint32_t events) {
         if (!consume(c)) { finish(c, false); return; }
         if (c->raw_at == c->raw.len) c->raw_at = c->raw.len = 0;
         if (c->part == COMPLETE) { finish(c, check_end(c)); if (c->fd < 0) return; }
-        if ((size_t)n < room) return; /* a short read: empty, an edge will tell of more */
+        if ((size_t)n < room && !(events & EPOLLRDHUP)) return; /* a short read: empty, an edge will tell of more */
     }
 }
 
@@ -468,7 +468,7 @@ static void run(void) {
     bool ended = false;
     for (int started = 0, open = 1; !ended || open;) {
         uint64_t now = now_ns();
-        if (!measuring && !ended && now >= from) { measuring = true; from = now; cpu = own_cpu(); say("measure"); }
+        if (!measuring && !ended && (now >= from || stopping)) { measuring = true; from = now; cpu = own_cpu(); say("measure"); }
         started = start_due(conns, started, now - t0);
         if (now - swept > 20000000u) { swept = now; open = sweep(conns, started, now); }
         stopping |= opt.requests ? count.checked >= (uint64_t)opt.requests : now >= until;

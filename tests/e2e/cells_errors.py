@@ -7,7 +7,7 @@ from dataclasses import replace
 from scripted.answer import Answer, Fail, says
 from scripted.asked import Asked, user
 
-from .cells import both, cell, cells_for, crossing, gateway_only, ingress, newest
+from .cells import both, cell, cells_for, crossing, egress, gateway_only, ingress, newest
 from .cells_tools import PARIS
 from .lanes import Lane
 
@@ -42,6 +42,43 @@ def the_status_says_more_than_the_type(lane: Lane, kind: str) -> None:
     """Hosts call their errors what they like: a 400 stays the caller's fault."""
     fail = Fail(status=400, kind=kind, message="the widget is bent")
     lane.send(HELLO, replace(LONG, fail=fail)).failed("BadRequestError", status=400, says=fail.message)
+
+
+FORMS = {
+    "a string": '{"error": "the widget is bent"}',
+    "detail": '{"detail": "the widget is bent"}',
+    "details of FastAPI": '{"detail": [{"loc": ["body", "x"], "msg": "the widget is bent", "type": "missing"}]}',
+    "message alone": '{"message": "the widget is bent"}',
+    "old vLLM": '{"object": "error", "message": "the widget is bent", "type": "BadRequestError", "param": null, "code": 400}',
+    "numbers": '{"error": {"message": "the widget is bent", "type": null, "code": 400}}',
+    "a list": '[{"error": {"code": 400, "message": "the widget is bent", "status": "INVALID_ARGUMENT"}}]',
+    "plain text": "the widget is bent",
+}
+
+
+@cells_for(FORMS, where=both(gateway_only, newest))
+def refusals_in_other_forms(lane: Lane, form: str) -> None:
+    """Whatever a host calls an error, the client reads its words."""
+    fail = Fail(status=400, body=form)
+    got = lane.send(HELLO, replace(LONG, fail=fail)).failed("BadRequestError", status=400)
+    # the same dialect passes the body on, and the SDK may then show it only as the body of its error
+    assert "the widget is bent" in got.error["message"] + ("" if lane.way.crosses else str(got.error["body"]))
+
+
+@cells_for(
+    {
+        "a string": '{"error": "the widget is bent"}',
+        "old vLLM": '{"object": "error", "message": "the widget is bent", "type": "BadRequestError", "code": 400}',
+        "with choices": '{"error": {"message": "the widget is bent", "code": 502}, "choices": [{"index": 0, "delta": '
+        '{"content": ""}, "finish_reason": "error"}]}',
+        "code as a word": '{"error": {"message": "the widget is bent", "type": "x", "code": "overloaded"}}',
+    },
+    modes=("stream",),
+    where=both(gateway_only, newest, crossing, egress("openai")),
+)
+def breaks_in_other_forms(lane: Lane, form: str) -> None:
+    got = lane.send(HELLO, replace(LONG, fail=Fail("event", "mid", body=form)))
+    got.failed("APIError", says="the widget is bent")
 
 
 @cell(where=both(gateway_only))

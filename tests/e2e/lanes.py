@@ -316,7 +316,7 @@ _STOPS = {
 def expected_meaning(way: Way, answer: Answer, body: Mapping[str, Any]) -> Meaning:
     """The answer in the words of the client's dialect, as far as the upstream's dialect can have said it."""
     usage = answer.usage
-    stop = _STOPS[way.ingress][answer.ending]
+    stop = _STOPS[way.ingress].get(answer.ending, answer.ending)
     if way.egress == "openai" and answer.ending == "stop_sequence":
         stop = _STOPS[way.ingress]["end"]  # the Chat dialect says only `stop`
     calls = tuple((c.name, canonical(c.args)) for c in answer.calls)

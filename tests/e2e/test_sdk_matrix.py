@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from . import cells_errors, cells_headers, cells_stream, cells_text, cells_thinking, cells_tools  # noqa: F401
-from .cells import CELLS, Cell
+from .cells import Cell, load
 from .conftest import SessionStage
 from .lanes import Lane, Way
 
-MATRIX = [(cell, way) for cell in CELLS for way in cell.ways()]
+MATRIX = [(cell, way) for cell in load() for way in cell.ways()]
 
 
 @pytest.mark.e2e

@@ -37,6 +37,13 @@ class Redacted:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A content block that only the Messages dialect has, as its JSON. The Chat dialect cannot answer with it."""
+
+    block: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Call:
     """A tool call. `args` may be a string to send arguments that are no JSON object."""
 
@@ -74,7 +81,7 @@ class Result:
     failed: bool = False
 
 
-Part = Text | Thinking | Redacted | Call | Image | Document | Result
+Part = Text | Thinking | Redacted | Own | Call | Image | Document | Result
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Usage:
     reasoning: int = 0
 
 
-Stop = Literal["", "end", "length", "tools", "stop_sequence", "refusal"]
+Stop = Literal["", "end", "length", "tools", "stop_sequence", "refusal", "pause_turn", "model_context_window_exceeded"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class Style:
     pings: bool = False
     late_input: bool = False  # Messages: input tokens only in message_delta
     id_late: bool = False  # Chat: the id of a call only in its second delta
+    habit: str = ""  # a name of `chat_habits` or `messages_habits`
     hold: str = ""  # after the first delta wait until the test releases this name
     pace: float = 0.0  # seconds between frames
 
@@ -131,6 +139,7 @@ class Fail:
     kind: str = ""
     message: str = "the scripted upstream fails here"
     headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""  # instead of the dialect's own error object; in a stream the data of the frame
     times: int = 0
 
 

@@ -7,6 +7,7 @@ import os
 from typing import Any, ClassVar
 
 from .answer import Answer, Call, Text, Thinking, pieces
+from .chat_habits import CHUNKS, DOCUMENTS
 from .chat_rules import refusal_of
 from .upstream import Frames, Record, Refusal, Upstream, frame, to_json
 from .wire import Reply
@@ -92,7 +93,7 @@ class ChatUpstream(Upstream):
         choices = [self._choice(body, answer, 0)]
         for text in answer.others[: max(0, (body.get("n") or 1) - 1)]:
             choices.append(self._choice(body, Answer(parts=(Text(text),)), len(choices)))
-        reply = {
+        reply: dict[str, Any] = {
             "id": _reply_id(),
             "object": "chat.completion",
             "created": CREATED,
@@ -102,6 +103,8 @@ class ChatUpstream(Upstream):
             "service_tier": "default",
             "system_fingerprint": "fp_scripted",
         }
+        if answer.style.habit:
+            DOCUMENTS[answer.style.habit](reply)
         return to_json(reply, answer).encode()
 
     def _choice(self, body: dict[str, Any], answer: Answer, index: int) -> dict[str, Any]:
@@ -128,6 +131,10 @@ class ChatUpstream(Upstream):
         sends = {"asked": asked, "always": True, "never": False, "with_finish": False}[answer.style.usage]
         if sends:
             tail.append(chunks.chunk([], usage_of(answer)))
+        if answer.style.habit:
+            first, last = len(head), len(tail)
+            rows = CHUNKS[answer.style.habit]([*head, *body, *tail])
+            head, body, tail = rows[:first], rows[first:-last], rows[-last:]
 
         def write(rows: list[dict[str, Any]]) -> list[bytes]:
             return [frame(to_json(row, answer), answer) for row in rows]
@@ -173,6 +180,8 @@ class _Chunks:
 
     def deltas(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
+        calls = list(enumerate(self.answer.calls))
+        in_order = self.style.habit == "in_order"
         for part in self.answer.parts:
             match part:
                 case Thinking(text):
@@ -181,8 +190,11 @@ class _Chunks:
                     rows += [self.delta({"content": p}) for p in pieces(text, self.style.pieces)]
                     if notes := annotations_of(self.answer):
                         rows.append(self.delta({"annotations": notes}))
+                case Call() if in_order:
+                    at, call = calls.pop(0)
+                    rows += self._call(call, at)
         rows += [self.delta({"refusal": p}) for p in pieces(self.answer.refusal, self.style.pieces)]
-        rows += self._calls()
+        rows += [] if in_order else self._calls()
         for index, text in enumerate(self.others, 1):
             rows += [self.delta({"content": p}, index=index) for p in pieces(text, self.style.pieces)]
         return rows

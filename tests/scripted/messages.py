@@ -6,7 +6,8 @@ import json
 import os
 from typing import Any, ClassVar
 
-from .answer import Answer, Call, Cite, Redacted, Text, Thinking, pieces
+from .answer import Answer, Call, Cite, Own, Redacted, Text, Thinking, pieces
+from .messages_habits import DOCUMENTS, EVENTS
 from .messages_rules import THINKS, blocks_of, refusal_of
 from .signing import seal, sign
 from .upstream import Frames, Record, Refusal, Upstream, frame, to_json
@@ -18,6 +19,8 @@ _STOPS = {
     "tools": "tool_use",
     "stop_sequence": "stop_sequence",
     "refusal": "refusal",
+    "pause_turn": "pause_turn",
+    "model_context_window_exceeded": "model_context_window_exceeded",
 }
 _KINDS = {
     400: "invalid_request_error",
@@ -109,6 +112,8 @@ class MessagesUpstream(Upstream):
         reply = _message(record.body, [_block(p, i) for i, p in enumerate(_visible(record.body, answer))])
         reply |= {"stop_reason": _stop(answer), "stop_sequence": answer.stop_sequence or None}
         reply |= {"stop_details": _stop_details(answer), "usage": usage_of(answer)}
+        if answer.style.habit:
+            DOCUMENTS[answer.style.habit](reply)
         return to_json(reply, answer).encode()
 
     # -- streamed -----------------------------------------------------------------------------------------------------
@@ -138,6 +143,8 @@ class MessagesUpstream(Upstream):
         def write(rows: list[dict[str, Any]]) -> list[bytes]:
             return [frame(to_json(row, answer), answer, row["type"]) for row in rows]
 
+        if answer.style.habit:
+            head, body, tail = EVENTS[answer.style.habit](head, body, tail)
         if body:  # the first delta travels with the start of its block
             head.append(body.pop(0))
         return Frames(write(head), write(body), write(tail), write([{"type": "message_stop"}]))
@@ -187,6 +194,8 @@ def _block(part: Any, at: int) -> dict[str, Any]:
     match part:
         case Thinking(text):
             return {"type": "thinking", "thinking": text, "signature": sign(text)}
+        case Own(block):
+            return dict(block)
         case Redacted(data):
             return {"type": "redacted_thinking", "data": seal(data)}
         case Call():
@@ -224,6 +233,9 @@ def _events(part: Any, index: int, count: int) -> list[dict[str, Any]]:
             block = {**block, "text": ""}
         case Call():
             deltas = [{"type": "input_json_delta", "partial_json": p} for p in ["", *pieces(part.json, count)]]
+            block = {**block, "input": {}}
+        case Own() if "input" in block:
+            deltas = [{"type": "input_json_delta", "partial_json": p} for p in pieces(json.dumps(block["input"]), count)]
             block = {**block, "input": {}}
         case _:
             deltas = []

@@ -230,6 +230,9 @@ class Upstream:
     async def _fail_before(self, reply: Reply, fail: Fail, record: Record) -> None:
         refusal = Refusal(fail.status, fail.message, fail.kind or self.kind_of(fail.status))
         match fail.how:
+            case "status" if fail.body:
+                kind = "application/json" if fail.body.startswith(("{", "[", '"')) else "text/plain"
+                await reply.whole(fail.status, fail.body.encode(), fail.headers, kind)
             case "status":
                 await self.refuse(reply, refusal, fail.headers)
             case "html":
@@ -255,7 +258,7 @@ class Upstream:
         match fail.how:
             case "event":
                 refusal = Refusal(fail.status, fail.message, fail.kind or self.kind_of(fail.status))
-                await reply.write(self.error_frame(refusal, answer))
+                await reply.write(frame(fail.body, answer) if fail.body else self.error_frame(refusal, answer))
                 await reply.end()
             case "eof":
                 await reply.end()
