@@ -19,7 +19,8 @@ def sample_line(lane: Lane, sample: Result) -> str:
         return f"{sample['errors']} errors in {sample['checked']} answers: no speed"
     delay = f"added p99 {sample['added_p99_us'] / 1e3:.2f} ms" if lane.deltas else f"p99 {sample['p99_us'] / 1e3:.2f} ms"
     cost = f"{sample['cpu_us']:7.1f} us/{lane.unit}" if sample["cpu_us"] else " " * 17
-    return f"{cost} {sample['rate']:8.0f}/s  {delay}  CPU {sample['system_cpu']:.2f}, tools {sample['tools_cpu']:.2f}, others {sample['foreign_cpu']:.2f}"
+    shares = f"CPU {sample['system_cpu']:.2f}, tools {sample['tools_cpu']:.2f}, others {sample['foreign_cpu']:.2f}"
+    return f"{cost} {sample['rate']:8.0f}/s  {delay}  {shares}"
 
 
 def save(result: Result, directory: Path) -> Path:

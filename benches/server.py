@@ -131,11 +131,10 @@ def run_one(run: Run, lane: Lane, system: System, tree: Tree, port: int) -> None
 
 def find_disturbance(run: Run) -> None:
     shares = [sample["foreign_cpu"] for systems in run.samples.values() for samples in systems.values() for sample in samples]
-    if shares and (worst := max(shares)) > DISTURBED:
-        many = sum(share > DISTURBED for share in shares)
-        run.problems.append(
-            f"other processes took up to {worst:.0%} of the system's CPU, more than {DISTURBED:.0%} in {many} of {len(shares)} samples"
-        )
+    disturbed = [share for share in shares if share > DISTURBED]
+    if disturbed:
+        what = f"other processes took more than {DISTURBED:.0%} of the system's CPU in {len(disturbed)} of {len(shares)} samples"
+        run.problems.append(f"{what}, up to {max(disturbed):.0%}")
 
 
 def run_direct(run: Run) -> None:

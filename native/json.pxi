@@ -243,18 +243,26 @@ cdef const char* next_key(const char* p, const char* end, Span* key, bint first)
     return white(p + 1, end)
 
 
-cdef const char* next_item(const char* p, const char* end, Span* item, bint first, int depth) noexcept nogil:
-    # From behind `[` or an item past the next one, which is in `item`; past `]` with item.p NULL; NULL if it is neither.
+cdef const char* next_place(const char* p, const char* end, bint first) noexcept nogil:
+    # From behind `[` or an item to the next one; past `]`; NULL if it is neither. An item never follows a `]` at once.
     p = white(p, end)
     if p == end:
         return NULL
     if p[0] == 93:
-        item.p = NULL
         return p + 1
     if not first:
         if p[0] != 44:
             return NULL
         p = white(p + 1, end)
+    return p if p < end else NULL
+
+
+cdef const char* next_item(const char* p, const char* end, Span* item, bint first, int depth) noexcept nogil:
+    # From behind `[` or an item past the next one, which is in `item`; past `]` with item.p NULL; NULL if it is neither.
+    item.p = NULL
+    p = next_place(p, end, first)
+    if p == NULL or (p - 1)[0] == 93:
+        return p
     item.p = p
     p = skip_value(p, end, depth)
     if p != NULL:
@@ -311,11 +319,19 @@ cdef Span plain_key(Span key, char* room, Py_ssize_t size) noexcept nogil:
     return span(room, n)
 
 
+cdef inline int place_of(Span key, const Name* names, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        if names[i].n == key.n and memcmp(names[i].p, key.p, <size_t>key.n) == 0:
+            return i
+    return -1
+
+
 cdef const char* members(const char* p, const char* end, int depth, const Name* names, int count, Span* out) noexcept nogil:
     # Walks the object whose `{` is behind p; out[i] becomes the raw value of names[i] (the last one given), NULL if it has none.
-    cdef Span key, name
+    cdef Span key
     cdef const char* value
-    cdef char room[32]
+    cdef char[32] room
     cdef bint first = True
     cdef int i
     memset(out, 0, <size_t>count * sizeof(Span))
@@ -329,11 +345,9 @@ cdef const char* members(const char* p, const char* end, int depth, const Name* 
         if p == NULL:
             return NULL
         first = False
-        name = plain_key(key, room, 32)
-        for i in range(count):
-            if names[i].n == name.n and memcmp(names[i].p, name.p, <size_t>name.n) == 0:
-                out[i] = span(value, p - value)
-                break
+        i = place_of(plain_key(key, room, 32), names, count)
+        if i >= 0:
+            out[i] = span(value, p - value)
 
 
 cdef inline bint is_object(Span raw) noexcept nogil:

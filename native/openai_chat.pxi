@@ -81,6 +81,82 @@ fill(CHAT_DETAILS, (b"cached_tokens", b"cache_write_tokens", b"cache_creation_to
 fill(GROQ, (b"usage",))
 
 
+cdef struct Chunk:
+    Span[CHUNK_NAMES] top
+    Span[CHOICE_NAMES] choice  # choice 0; where choices have no index, the first one
+    bint found
+    bint others  # there are choices that are lost
+    bint failed  # a choice has an error inside (OpenRouter)
+
+
+cdef bint read_chunk(Span data, Chunk* c) noexcept nogil:
+    # Whether the chunk is a sound object; its members, and those of its choice, in one walk.
+    cdef const char* p = data.p + 1
+    cdef const char* end = data.p + data.n
+    cdef const char* value
+    cdef Span key
+    cdef char[32] room
+    cdef bint first = True
+    cdef int i
+    memset(c, 0, sizeof(Chunk))
+    if data.p[0] != 123:
+        return False
+    while True:
+        value = next_key(p, end, &key, first)
+        if value == NULL:
+            return False
+        if key.p == NULL:
+            return value == end
+        first = False
+        i = place_of(plain_key(key, room, 32), CHUNK, CHUNK_NAMES)
+        if i == K_CHOICES:
+            c.found = c.others = c.failed = False
+            p = read_choices(value, end, c) if value[0] == 91 else skip_value(value, end, 1)
+        else:
+            p = skip_value(value, end, 1)
+        if p == NULL:
+            return False
+        if i >= 0:
+            c.top[i] = span(value, p - value)
+
+
+cdef const char* read_choices(const char* p, const char* end, Chunk* c) noexcept nogil:
+    # Past the array whose `[` is at p; NULL if it is not sound.
+    cdef Span[CHOICE_NAMES] other
+    cdef Span* into
+    cdef const char* begin
+    cdef bint first = True
+    cdef long long index
+    p += 1
+    while True:
+        begin = next_place(p, end, first)
+        if begin == NULL or (begin - 1)[0] == 93:
+            return begin
+        into = &other[0] if c.found else c.choice
+        if begin[0] == 123:
+            p = members(begin + 1, end, 3, CHOICE, CHOICE_NAMES, into)
+        else:
+            p = skip_value(begin, end, 2)
+            memset(into, 0, CHOICE_NAMES * sizeof(Span))
+        if p == NULL:
+            return NULL
+        if is_object(into[O_ERROR]):
+            c.failed = True
+        index = number(into[O_INDEX])
+        if not c.found and (index == 0 or (index < 0 and first)):
+            c.found = True
+        else:
+            c.others = True
+        first = False
+
+
+cdef bint is_error(Chunk* c) noexcept nogil:
+    # In any of the forms that are in use; see openai_chat_chunk.is_error.
+    if is_object(c.top[K_ERROR]) or string(c.top[K_ERROR]).n or same(string(c.top[K_OBJECT]), b"error"):
+        return True
+    return c.failed if is_array(c.top[K_CHOICES]) else string(c.top[K_MESSAGE]).n > 0
+
+
 cdef void count_chat(Span raw, Counts* c) noexcept nogil:
     cdef Span[5] u, prompt, completion
     cdef long long read, written, whole
@@ -215,69 +291,42 @@ cdef class ChatDecoder(Decoder):
 
     cdef bint read(self, Span data, Span source, Sink sink) except -1:
         # False if the chunk is not sound; then nothing was said of it. `source` is the chunk as it came.
-        cdef Span[CHUNK_NAMES] c
-        cdef Span[CHOICE_NAMES] o
+        cdef Chunk c
         cdef Span[1] g
         cdef Span usage
-        cdef bint found
-        cdef const char* end = data.p + data.n
-        if data.p[0] != 123 or members(data.p + 1, end, 1, CHUNK, CHUNK_NAMES, c) != end:
+        if not read_chunk(data, &c):
             return False
-        if is_chat_error(c):
+        if is_error(&c):
             self.failed(shared("dialects.repair").in_stream_error(to_bytes(source)), sink)
             return True
         if not self.begun:
             self.begun = True
             put(&self.calls.seed, source.p, source.n if source.n < SEED else SEED)
-            sink.on_start(string(c[K_ID]), string(c[K_MODEL]))
+            sink.on_start(string(c.top[K_ID]), string(c.top[K_MODEL]))
         self.effects = 0
         self.single = nothing()
-        found = self.first(c[K_CHOICES], o, sink)
-        usage = c[K_USAGE]
+        if c.others:
+            self.effects += 1
+            if not self.others:  # said once
+                self.others = True
+                sink.on_private(text(b"choices"), text(b"null"))
+        usage = c.top[K_USAGE]
         if not is_object(usage):
-            read_members(c[K_GROQ], GROQ, 1, g)
+            read_members(c.top[K_GROQ], GROQ, 1, g)
             usage = g[0]
-        if not is_object(usage) and found:
-            usage = o[O_USAGE]
+        if not is_object(usage) and c.found:
+            usage = c.choice[O_USAGE]
         if is_object(usage):
             self.effects += 1
             count_chat(usage, &self.counted)
             sink.on_usage(&self.counted)
-        if found:
-            self.read_choice(o, sink)
+        if c.found:
+            self.read_choice(c.choice, sink)
         if data.p == source.p and self.effects == 1 and self.single.p != NULL:
-            learn(&self.like, data, self.single, string(c[K_PADDING]))
+            learn(&self.like, data, self.single, string(c.top[K_PADDING]))
             self.like_piece = self.single_piece
             self.like_index = self.single_index
         return True
-
-    cdef bint first(self, Span choices, Span* o, Sink sink) except -1:
-        # Choice 0; where choices have no index, the first one. The others are lost, which is said once.
-        cdef Span item = nothing()
-        cdef Span[CHOICE_NAMES] other  # one that does not count
-        cdef Span* into
-        cdef const char* end = choices.p + choices.n
-        cdef const char* p = choices.p + 1
-        cdef bint found = False
-        cdef long long index
-        cdef int place = 0
-        if not is_array(choices):
-            return False
-        while True:
-            p = next_item(p, end, &item, place == 0, 1)
-            if p == NULL or item.p == NULL:
-                return found
-            into = &other[0] if found else o
-            read_members(item, CHOICE, CHOICE_NAMES, into)
-            index = number(into[O_INDEX])
-            if not found and (index == 0 or (index < 0 and place == 0)):
-                found = True
-            else:
-                self.effects += 1
-                if not self.others:
-                    self.others = True
-                    sink.on_private(text(b"choices"), text(b"null"))
-            place += 1
 
     cdef int read_choice(self, Span* o, Sink sink) except -1:
         cdef Span s
@@ -511,18 +560,3 @@ cdef class ChatDecoder(Decoder):
 
 cdef inline bint same_bytes(const char* p, const char* end, const char* other, Py_ssize_t n) noexcept nogil:
     return end - p == n and memcmp(p, other, <size_t>n) == 0
-
-
-cdef bint is_chat_error(Span* c) noexcept nogil:
-    # An error in any of the forms that are in use; see openai_chat_chunk.is_error.
-    cdef Span[CHOICE_NAMES] o
-    cdef Span item = nothing()
-    if is_object(c[K_ERROR]) or string(c[K_ERROR]).n or same(string(c[K_OBJECT]), b"error"):
-        return True
-    if not is_array(c[K_CHOICES]):
-        return string(c[K_MESSAGE]).n > 0
-    while next_object(c[K_CHOICES], &item):
-        read_members(item, CHOICE, CHOICE_NAMES, o)
-        if is_object(o[O_ERROR]):
-            return True
-    return False

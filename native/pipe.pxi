@@ -233,10 +233,11 @@ cdef class Watch:
     cdef bint is_plain(self, Span data) except -1:
         cdef Span piece
         if is_like(&self.like, data, &piece) and not same(piece, b"error"):
+            self.unlike = 0
             return True
         if not is_plain_chunk(data):
             return False
-        if self.unlike % 16 == 0 or self.like.known:
+        if self.unlike < 4 or self.unlike % 16 == 0:  # where no two chunks are alike, it is not worth much
             study(&self.like, data)
         self.unlike += 1
         return True
@@ -271,22 +272,40 @@ cdef bint is_plain_chunk(Span data) noexcept nogil:
     cdef bint choices = False
     cdef Span rest
     while True:
-        p = <const char*>memchr(p, 34, <size_t>(end - p))
-        if p == NULL:
+        p = next_quote(p, end)
+        if p == end:
             return choices
         rest = span(p, end - p)
-        if begins(rest, b'"choices"'):
+        if rest.n < 7:
+            return choices
+        if p[1] == 99 and begins(rest, b'"choices"'):
             choices = True
-        elif begins(rest, b'"usage"'):
-            if tells(p + 7, end, True):
-                return False
-        elif begins(rest, b'"finish_reason"'):
-            if tells(p + 15, end, True):
-                return False
-        elif begins(rest, b'"error"'):
-            if tells(p + 7, end, False):
-                return False
+        elif p[1] == 117 and begins(rest, b'"usage"') and tells(p + 7, end, True):
+            return False
+        elif p[1] == 102 and begins(rest, b'"finish_reason"') and tells(p + 15, end, True):
+            return False
+        elif p[1] == 101 and begins(rest, b'"error"') and tells(p + 7, end, False):
+            return False
         p += 1
+
+
+cdef inline const char* next_quote(const char* p, const char* end) noexcept nogil:
+    # The first quote from p on, or `end`; eight bytes at a time, see json.pxi.
+    cdef uint64_t word, mask
+    while end - p >= 8:
+        memcpy(&word, p, 8)
+        word ^= <uint64_t>0x2222222222222222
+        mask = (word - <uint64_t>0x0101010101010101) & ~word & <uint64_t>0x8080808080808080
+        if mask:
+            p += anyllm_first(mask)
+            if p[0] == 34:
+                return p
+            p += 1
+        else:
+            p += 8
+    while p < end and p[0] != 34:
+        p += 1
+    return p
 
 
 cdef bint tells(const char* p, const char* end, bint needs_colon) noexcept nogil:
@@ -300,8 +319,7 @@ cdef bint tells(const char* p, const char* end, bint needs_colon) noexcept nogil
 
 cdef int study(Likeness* like, Span data) except -1:
     # Learns an ordinary chunk by the string in it that is most likely to change.
-    cdef Span[CHUNK_NAMES] c
-    cdef Span[CHOICE_NAMES] o
+    cdef Chunk c
     cdef Span[CHAT_DELTA_NAMES] d
     cdef Span[3] t
     cdef Span[2] f
@@ -309,19 +327,15 @@ cdef int study(Likeness* like, Span data) except -1:
     cdef int i
     like.known = False
     data = stripped(data)
-    if not data.n or data.p[0] != 123 or members(data.p + 1, data.p + data.n, 1, CHUNK, CHUNK_NAMES, c) != data.p + data.n:
+    if not data.n or not read_chunk(data, &c) or not c.found:
         return 0
-    if not next_object(c[K_CHOICES], &item):
-        return 0
-    read_members(item, CHOICE, CHOICE_NAMES, o)
-    read_members(o[O_DELTA], CHAT_DELTA, CHAT_DELTA_NAMES, d)
+    read_members(c.choice[O_DELTA], CHAT_DELTA, CHAT_DELTA_NAMES, d)
     piece = string(d[T_CONTENT])
     for i in range(T_REASONING_CONTENT, T_THINKING + 1):
         if not piece.n:
             piece = string(d[i])
-    item = nothing()
     if not piece.n and next_object(d[T_CALLS], &item):
         read_members(item, TOOL, 3, t)
         read_members(t[2], FUNCTION, 2, f)
         piece = string(f[1])
-    return learn(like, data, piece, string(c[K_PADDING])) if piece.n else 0
+    return learn(like, data, piece, string(c.top[K_PADDING])) if piece.n else 0

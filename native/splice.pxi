@@ -1,32 +1,27 @@
 # Replaces the value of a top-level member of a JSON object. Twin of wire/splice.py: the body is valid, so only strings and depth matter.
 
 cdef const char* past_string(const char* p, const char* end) noexcept nogil:
-    # p is past the opening quote of a string that is sound; eight bytes at a time, see json.pxi.
-    cdef uint64_t word, mask
-    while p < end:
-        if end - p >= 8:
-            memcpy(&word, p, 8)
-            mask = (word ^ <uint64_t>0x2222222222222222) - <uint64_t>0x0101010101010101
-            mask &= ~(word ^ <uint64_t>0x2222222222222222)
-            mask |= ((word ^ <uint64_t>0x5C5C5C5C5C5C5C5C) - <uint64_t>0x0101010101010101) & ~(word ^ <uint64_t>0x5C5C5C5C5C5C5C5C)
-            mask &= <uint64_t>0x8080808080808080
-            if not mask:
-                p += 8
-                continue
-            p += anyllm_first(mask)
-        if p[0] == 34:
-            return p + 1
-        p += 2 if p[0] == 92 else 1
-    return end
+    # p is past the opening quote of a string that is sound: it ends at a quote behind an even number of backslashes.
+    cdef const char* quote = p
+    cdef const char* slash
+    while True:
+        quote = <const char*>memchr(quote, 34, <size_t>(end - quote))
+        if quote == NULL:
+            return end
+        slash = quote
+        while slash > p and (slash - 1)[0] == 92:
+            slash -= 1
+        quote += 1
+        if (quote - 1 - slash) % 2 == 0:
+            return quote
 
 
-cdef int replace(const char* p, const char* end, Span key, Span value, Buf* out) except -1:
-    # Appends the object at p to `out` with `value` in place of every value of `key`; nothing if it has none.
-    cdef const char* done = p
+cdef int find_values(const char* p, const char* end, Span key, Buf* found) except -1:
+    # Appends to `found` the spans of all values of the member `key` of the object at p.
     cdef const char* begin = NULL
     cdef const char* stop
-    cdef Span name = nothing()
-    cdef char room[64]
+    cdef Span name = nothing(), value
+    cdef char[64] room
     cdef Py_ssize_t depth = 0
     while p < end:
         if p[0] == 34:
@@ -45,17 +40,12 @@ cdef int replace(const char* p, const char* end, Span key, Span value, Buf* out)
             name = nothing()
         elif p[0] == 44 or p[0] == 125 or p[0] == 93:
             if depth == 1 and begin != NULL:
-                begin = white(begin, p)
-                stop = stripped(span(begin, p - begin)).p + stripped(span(begin, p - begin)).n
-                put(out, done, begin - done)
-                put_span(out, value)
-                done = stop
+                value = stripped(span(begin, p - begin))
+                put(found, <const char*>&value, sizeof(Span))
                 begin = NULL
             if p[0] != 44:
                 depth -= 1
         p += 1
-    if out.n:
-        put(out, done, end - done)
     return 0
 
 
@@ -66,11 +56,34 @@ def splice_model(bytes body not None, bytes model not None):
 
 def splice_member(bytes body not None, bytes key not None, bytes raw_json not None):
     """Twin of wire.splice.splice_member."""
-    cdef Buf out
-    cdef Span whole = span_of(body)
-    memset(&out, 0, sizeof(Buf))
+    cdef Span whole = span_of(body), value = span_of(raw_json)
+    cdef Buf found
+    memset(&found, 0, sizeof(Buf))
     try:
-        replace(whole.p, whole.p + whole.n, span_of(key), span_of(raw_json), &out)
-        return PyBytes_FromStringAndSize(out.p, out.n) if out.n else body
+        find_values(whole.p, whole.p + whole.n, span_of(key), &found)
+        return replaced(whole, value, <Span*>found.p, found.n // <Py_ssize_t>sizeof(Span)) if found.n else body
     finally:
-        release(&out)
+        release(&found)
+
+
+cdef bytes replaced(Span whole, Span value, Span* found, Py_ssize_t count):
+    cdef Py_ssize_t size = whole.n + count * value.n, i
+    cdef const char* done = whole.p
+    cdef char* out
+    cdef bytes text
+    for i in range(count):
+        size -= found[i].n
+    text = PyBytes_FromStringAndSize(NULL, size)
+    out = PyBytes_AS_STRING(text)
+    for i in range(count):
+        out = copied(out, span(done, found[i].p - done))
+        out = copied(out, value)
+        done = found[i].p + found[i].n
+    copied(out, span(done, whole.p + whole.n - done))
+    return text
+
+
+cdef inline char* copied(char* out, Span s) noexcept nogil:
+    if s.n:
+        memcpy(out, s.p, <size_t>s.n)
+    return out + s.n

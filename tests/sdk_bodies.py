@@ -19,6 +19,7 @@ class Case(NamedTuple):
     key: str  # `TextBlock.citations`, or a type's name alone where it is taken as a whole
     path: tuple[str, ...]  # without indices
     types: tuple[str, ...]  # names of the objects on the path, and of the value if it is one
+    value: Any  # of the member
     body: Any
     without: Any
 
@@ -85,7 +86,7 @@ def cases(hint: Any, schema: Schema, above: tuple[Any, ...] = ()) -> Iterator[Ca
             without = {key: value for key, value in base.items() if key != name}
             if inner.without is not _ABSENT:
                 without[name] = inner.without
-            yield Case(inner.key, (name, *inner.path), (found.name, *inner.types), body, without)
+            yield Case(inner.key, (name, *inner.path), (found.name, *inner.types), inner.value, body, without)
 
 
 _ABSENT: Any = object()
@@ -109,20 +110,16 @@ def _value_cases(member: Member, option: Any, schema: Schema, above: tuple[Any, 
             return
         name = object_of(option).name
         if schema.whole(name):
-            yield Case(name, (), (name,), full(option, schema), _ABSENT)
+            yield Case(name, (), (name,), None, full(option, schema), _ABSENT)
             return
-        yield Case(member.key, (), (name,), minimal(option, schema), _ABSENT)
+        yield Case(member.key, (), (name,), minimal(option, schema), minimal(option, schema), _ABSENT)
         yield from cases(option, schema, above)
         return
-    if member.key in schema.values:
-        given = (schema.values[member.key],)
-    else:
-        given = values(option)
-    for value in given:
+    for value in (schema.values[member.key],) if member.key in schema.values else values(option):
         without = _ABSENT
         if member.required:
             without = next((other for other in values(option) if other != value), _ABSENT)
-        yield Case(member.key, (), (), value, without)
+        yield Case(member.key, (), (), value, value, without)
 
 
 def full(hint: Any, schema: Schema, above: tuple[Any, ...] = ()) -> Any:

@@ -1,8 +1,8 @@
 """The request, reply and stream schemas of the vendors, walked out of the types of their installed SDKs. Knows no gateway.
 
-A schema is a tree of types: objects with members, arrays, unions, plain values. A member is known by its key, the name of its type
-and its own (`TextBlock.citations`), the same wherever the type occurs; `Beta` before and `Param` behind a type's name are left
-out, so that the stable and the beta API, and what is sent and what comes back, have the same names.
+A schema is a tree of types: objects with members, arrays, unions, plain values. A member is known by its key, the name of its
+type and its own (`TextBlock.citations`), the same wherever the type occurs; `Beta` before and `Param` behind a type's name are
+left out, so that the stable and the beta API, and what is sent and what comes back, have the same names.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, Literal
 import pydantic
 import typing_extensions
 from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types import message_create_params as anthropic_params
 from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
 from anthropic.types.beta import message_create_params as anthropic_beta_params
-from anthropic.types import message_create_params as anthropic_params
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat import completion_create_params as openai_params
 

@@ -125,9 +125,14 @@ def error_frame(tongue: Tongue, message: str, kind: str = "rate_limit_error") ->
     return frame(error_body(tongue, message, kind).decode(), "error" if tongue == "messages" else "")
 
 
+def sent(*frames: bytes) -> bytes:
+    """The headers of a stream and these frames in a chunk each; no end."""
+    return CHUNKED + b"".join(map(chunk, frames))
+
+
 def streamed(tongue: Tongue, texts: tuple[str, ...] = TEXTS) -> bytes:
     """A good answer to a streaming request, whole."""
-    return CHUNKED + b"".join(chunk(piece) for piece in speak(tongue, texts).frames) + LAST_CHUNK
+    return sent(*speak(tongue, texts).frames) + LAST_CHUNK
 
 
 def whole(tongue: Tongue, text: str = TEXT) -> bytes:

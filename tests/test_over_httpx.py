@@ -286,11 +286,12 @@ async def test_leaving_an_http2_stream_stops_the_upstream(open_upstream: Open, t
         left, stays = await asyncio.gather(upstream.send(hang), upstream.send(hang))
         assert await left.chunk() == b"got "
         left.abort()
-        await asyncio.wait_for(seen[0].closed.wait(), 1)
+        await until(lambda: [peer for peer in seen if peer.closed.is_set()])
         await settle()
-        assert not seen[1].closed.is_set(), "the other stream has a connection of its own"
+        assert [peer.closed.is_set() for peer in seen].count(False) == 1, "the other stream has a connection of its own"
+        assert await stays.chunk() == b"got "
         stays.abort()
-        await asyncio.wait_for(seen[1].closed.wait(), 1)
+        await until(lambda: all(peer.closed.is_set() for peer in seen))
         await upstream.close()
 
 

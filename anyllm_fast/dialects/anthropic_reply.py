@@ -74,7 +74,8 @@ def read_usage(body: bytes) -> Usage:
 def read_reply(body: bytes, losses: Losses) -> Reply:
     """A `message` object as a Reply. ValueError if it is none.
 
-    Losses are members of blocks and of usage that no field of the middle holds; whole private blocks are parts.
+    Losses are members of blocks that no field of the middle holds; whole private blocks are parts. What usage says beside counts
+    (tier, region, speed) is about how the provider ran the model, and is left out.
     """
     from anyllm_fast.dialects.anthropic_ends import judge_stop  # that file imports our tables
 
@@ -83,7 +84,8 @@ def read_reply(body: bytes, losses: Losses) -> Reply:
     if bytes(content)[:1] != b"[":
         raise ValueError(f"no content; its members are {', '.join(list(message)[:12]) or 'none'}")
     reply = Reply(ident=string(message.get("id", ABSENT)), model=string(message.get("model", ABSENT)), ended=True)
-    reply.usage = _read_usage(message.get("usage", ABSENT), losses)
+    usage = message.get("usage", ABSENT)
+    reply.usage = count(usage, Usage()) if is_object(usage) else Usage()
     for at, raw in enumerate(objects(content)):
         _read_block(raw, ((ROOT, "content"), at), reply.parts, losses)
     calls = sum(isinstance(part, CallPart) for part in reply.parts)
@@ -102,31 +104,10 @@ _BLOCK: dict[bytes, frozenset[str]] = {
     b"redacted_thinking": frozenset({"type", "data"}),
     b"tool_use": frozenset({"type", "id", "name", "input"}),
 }
-_USAGE = frozenset(
-    {
-        "input_tokens",
-        "output_tokens",
-        "cache_creation_input_tokens",
-        "cache_read_input_tokens",
-        "cache_creation",
-        "output_tokens_details",
-        "server_tool_use",
-    }
-)
 _SAYS_NOTHING: dict[str, tuple[object, ...]] = {
     "caller": ({"type": "direct"},),
-    "service_tier": ("standard",),
-    "inference_geo": ("not_available", "global"),
-    "speed": ("standard",),
 }
 """Values that mean the same as none: dropping them loses nothing."""
-
-
-def _read_usage(raw: Raw, losses: Losses) -> Usage:
-    if not is_object(raw):
-        return Usage()
-    _left_over(decode_members(raw), _USAGE, (ROOT, "usage"), losses)
-    return count(raw, Usage())
 
 
 def _left_over(members: Members, known: frozenset[str], where: Where, losses: Losses) -> None:

@@ -156,14 +156,12 @@ def read_reply(body: bytes, losses: Losses) -> Reply:
     reply.usage = count(usage, Usage()) if is_object(usage) else Usage()
     for members, known in ((message, _MESSAGE), (choice, _CHOICE), (completion, _COMPLETION)):
         for name, raw in members.items():
-            if name not in known and says_something(raw, _SAYS_NOTHING.get(name, ())):
+            if name not in known and says_something(raw):
                 reply.parts.append(PrivatePart(name.encode(), bytes(raw)))
     return reply
 
 
-_SAYS_NOTHING: dict[str, tuple[object, ...]] = {"service_tier": ("default", "auto")}
-"""Values that mean the same as none: dropping them loses nothing."""
-_COMPLETION = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "system_fingerprint"})
+_COMPLETION = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "system_fingerprint", "service_tier"})
 _CHOICE = frozenset({"index", "message", "finish_reason", "stop_reason", "matched_stop", "error"})
 _MESSAGE = frozenset(
     {
@@ -405,7 +403,7 @@ def _write_private(part: PrivatePart, message: _Message, losses: Losses) -> None
             message.message.append(b',"%b":%b' % (part.name, part.raw))
         case b"logprobs":
             message.choice.append(b'"logprobs":%b' % part.raw)
-        case b"service_tier" | b"moderation" | b"metadata":
+        case b"moderation" | b"metadata":
             message.completion.append(b',"%b":%b' % (part.name, part.raw))
         case _:
             losses.add((ROOT, part.name.decode()), "Chat Completions has no place for it")

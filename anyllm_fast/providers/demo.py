@@ -55,7 +55,7 @@ class DemoUpstream:
         try:
             asked = msgspec.json.decode(request.body)
             message = _compose(asked)
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError, StopIteration) as error:
             body = {"type": "error", "error": {"type": "invalid_request_error", "message": f"demo provider: {error!r}"}}
             return _Whole(400, _encode(body))
         return _Streamed(message) if asked.get("stream") else _Whole(200, _encode(message))
@@ -131,10 +131,11 @@ class _Streamed(_Whole):
 
 def _compose(asked: dict[str, Any]) -> dict[str, Any]:
     """The answer to a Messages body. The same body gives the same answer."""
-    last = asked["messages"][-1]
+    last = next(turn for turn in reversed(asked["messages"]) if turn["role"] == "user")
     blocks = last["content"] if isinstance(last["content"], list) else [{"type": "text", "text": last["content"]}]
     results = [block for block in blocks if block.get("type") == "tool_result"]
-    said = _REMINDER.sub("", " ".join(block["text"] for block in blocks if block.get("type") == "text")).strip()
+    texts = [text for block in blocks if block.get("type") == "text" and (text := _REMINDER.sub("", block["text"]).strip())]
+    said = texts[-1] if texts else ""
     content: list[dict[str, Any]] = []
     if (asked.get("thinking") or {}).get("type") in {"enabled", "adaptive"} and "think" in said.lower():
         thought = "The caller asked for thought, so here is some, made up by the demo provider."
@@ -171,7 +172,7 @@ def _compose(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wanted_tool(asked: dict[str, Any], said: str) -> dict[str, Any] | None:
-    """The tool that the request asks for: forced by tool_choice, or named by the user after `call` or `use`."""
+    """The tool that the request asks for: forced by tool_choice, or named by a user who begins with `call` or `use`."""
     tools: list[dict[str, Any]] = [tool for tool in asked.get("tools") or [] if "input_schema" in tool]
     choice = asked.get("tool_choice") or {}
     if choice.get("type") == "none":
@@ -179,7 +180,7 @@ def _wanted_tool(asked: dict[str, Any], said: str) -> dict[str, Any] | None:
     if choice.get("type") == "tool":
         return next((tool for tool in tools if tool["name"] == choice.get("name")), None)
     for tool in tools:
-        if re.search(rf"\b(call|use)\s+(the\s+)?(tool\s+)?[`'\"]?{re.escape(tool['name'])}\b", said, re.IGNORECASE):
+        if re.match(rf"(please\s+)?(call|use)\s+(the\s+)?(tool\s+)?[`'\"]?{re.escape(tool['name'])}\b", said, re.IGNORECASE):
             return tool
     return tools[0] if tools and choice.get("type") == "any" else None
 
@@ -201,7 +202,8 @@ def _example(schema: Any) -> Any:
             return [_example(schema.get("items"))] if schema.get("items") else []
         case _:
             known = schema.get("properties") or {}
-            return {name: _example(known.get(name)) for name in schema.get("required") or list(known)[:1]}
+            wanted = schema.get("required") or list(known)[:1]
+            return {name: "echo demo" if name == "command" else _example(known.get(name)) for name in wanted}
 
 
 def _text_of(content: Any) -> str:

@@ -103,23 +103,20 @@ class Http1Upstream:
         loop = asyncio.get_running_loop()
         connect_due = loop.time() + (request.timeouts.connect or inf)
         due = min(connect_due, total_due)
+        limit = asyncio.timeout_at(None if due == inf else due)
         try:
-            async with asyncio.timeout_at(None if due == inf else due):
+            async with limit:
                 connection = await self._open(loop, host)
         except (OSError, ValueError) as error:  # ValueError: a name that IDNA or the resolver cannot take
-            raise self._unreachable(host, request, error, loop.time() >= total_due, loop.time() >= connect_due) from None
+            if limit.expired() and total_due < connect_due:
+                total = request.timeouts.total
+                raise UpstreamTimeout(f"{host.name} took longer than the total limit of {total:g} s") from None
+            reason = connect_failure(error)
+            if limit.expired():
+                reason = f"no connection within {request.timeouts.connect:g} s"
+            raise UpstreamUnreachable(f"cannot connect to {host.name}: {reason}") from None
         self._connections.add(connection)
         return connection
-
-    def _unreachable(
-        self, host: _Host, request: UpstreamRequest, error: Exception, total_over: bool, connect_over: bool
-    ) -> UpstreamError:
-        reason = connect_failure(error)
-        if isinstance(error, TimeoutError) and total_over:
-            return UpstreamTimeout(f"{host.name} took longer than the total limit of {request.timeouts.total:g} s")
-        if isinstance(error, TimeoutError) and connect_over:
-            reason = f"no connection within {request.timeouts.connect:g} s"
-        return UpstreamUnreachable(f"cannot connect to {host.name}: {reason}")
 
     async def _open(self, loop: asyncio.AbstractEventLoop, host: _Host) -> Http1Connection:
         origin = host.origin

@@ -61,7 +61,7 @@ class HttpxUpstream:
         loop = asyncio.get_running_loop()
         total = request.timeouts.total
         total_due = loop.time() + total if total else inf
-        slot = self._take_idle(request.origin) or self._open_slot()
+        slot = self._take_idle(request.origin) or self._open_slot(request.origin)
         while True:
             exchange = _Exchange(slot, request, total_due)
             try:
@@ -70,7 +70,7 @@ class HttpxUpstream:
                 self._drop(slot)
                 if not exchange.stale:
                     raise
-                slot = self._open_slot()
+                slot = self._open_slot(request.origin)
                 continue
             reply.on_idle = self._keep
             reply.on_abort = self._drop
@@ -91,10 +91,10 @@ class HttpxUpstream:
             del self._idle[origin]
         return slot
 
-    def _open_slot(self) -> _Slot:
-        if self._tls is None:
+    def _open_slot(self, origin: Origin) -> _Slot:
+        if origin.tls and self._tls is None:
             self._tls = self._open_tls()
-        slot = _Slot(self._tls, self._proxy, self._http2, self._idle_seconds)
+        slot = _Slot(self._tls if origin.tls else None, self._proxy, self._http2, self._idle_seconds)
         self._slots.add(slot)
         return slot
 
@@ -122,7 +122,7 @@ class HttpxUpstream:
 class _Slot:
     """A pool of one connection, so that an exchange has it alone."""
 
-    def __init__(self, tls: ssl.SSLContext, proxy: httpcore.Proxy | None, http2: bool, idle_seconds: float) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, proxy: httpcore.Proxy | None, http2: bool, idle_seconds: float) -> None:
         self.network = Network()
         self.pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
@@ -191,6 +191,7 @@ class _Exchange:
         self._clock: asyncio.Timeout | None = None
         self._phase = Phase.CONNECTING
         self._tunnelling = False
+        self._total_first = False
         self._sent_at = inf
         self._reused = slot.network.connects > 0
         self._connects = slot.network.connects
@@ -241,13 +242,15 @@ class _Exchange:
 
     def _expect(self, phase: Phase, seconds: float) -> None:
         self._phase = phase
-        due = min(self._loop.time() + (seconds or inf), self._total_due)
+        due = self._loop.time() + (seconds or inf)
+        self._total_first = self._total_due < due
+        due = min(due, self._total_due)
         if self._clock is not None:
             self._clock.reschedule(None if due == inf else due)
 
     def _too_late(self, name: str) -> UpstreamError:
         timeouts = self._request.timeouts
-        if self._loop.time() >= self._total_due:
+        if self._total_first:
             return UpstreamTimeout(f"{name} took longer than the total limit of {timeouts.total:g} s")
         match self._phase:
             case Phase.CONNECTING:
@@ -312,11 +315,12 @@ class HttpxReply:
                 return b""
             if self._pull is None:
                 self._pull = self._loop.create_task(self._next())
-            now = self._loop.time()
-            due = min(now + (self._timeouts.idle or inf), self._total_due)
-            done, _ = await asyncio.wait((self._pull,), timeout=None if due == inf else max(due - now, 0))
+            idle = self._timeouts.idle or inf
+            left = self._total_due - self._loop.time()
+            limit = min(idle, left)
+            done, _ = await asyncio.wait((self._pull,), timeout=None if limit == inf else max(limit, 0))
             if not done:
-                self._fail(self._too_late())
+                self._fail(self._too_late(left < idle))
             elif self._pull is not None:
                 piece, self._pull = self._pull.result(), None
                 if piece:
@@ -337,8 +341,8 @@ class HttpxReply:
                 self.on_idle(self._slot, self._origin)
         return b""
 
-    def _too_late(self) -> UpstreamTimeout:
-        if self._loop.time() >= self._total_due:
+    def _too_late(self, total_first: bool) -> UpstreamTimeout:
+        if total_first:
             return UpstreamTimeout(f"{self._name} took longer than the total limit of {self._timeouts.total:g} s")
         return UpstreamTimeout(f"{self._name} sent nothing more for {self._timeouts.idle:g} s")
 

@@ -1,0 +1,169 @@
+"""Makes of a generated body one that a vendor would take: turns in their order, calls with results, tools for a tool choice.
+
+A generated body has one member more than it must have; what the vendors demand beside their types is added here, the same with
+the member and without it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+VALUES: dict[str, Any] = {
+    # ids of calls, names of tools: the same everywhere, so that what has to fit does
+    "ToolUseBlock.id": "call_1",
+    "ToolResultBlock.tool_use_id": "call_1",
+    "ToolMessage.tool_call_id": "call_1",
+    "MessageFunctionToolCall.id": "call_1",
+    "MessageCustomToolCall.id": "call_1",
+    "Chunk.ChoiceDeltaToolCall.id": "call_1",
+    "Tool.name": "text",
+    "ToolChoiceTool.name": "text",
+    "FunctionDefinition.name": "text",
+    "Request.Function.name": "text",
+    "FunctionCallOption.name": "text",
+    "NamedToolChoice.Function.name": "text",
+    "AllowedTools.tools": [{"type": "function", "function": {"name": "text"}}],
+    # numbers and texts that the types do not pin
+    "Request.max_tokens": 20000,
+    "ThinkingConfigEnabled.budget_tokens": 5000,
+    "Request.n": 2,
+    "Request.stop": "END",
+    "Request.messages": [{"role": "user", "content": "hi"}],
+    "Tool.input_schema": {"type": "object", "properties": {"a": {"type": "string"}}},
+    "FunctionDefinition.parameters": {"type": "object", "properties": {"a": {"type": "string"}}},
+    "JSONOutputFormat.schema": {"type": "object", "properties": {}, "additionalProperties": False},
+    "ResponseFormatJsonSchema.JSONSchema.schema": {"type": "object", "properties": {}, "additionalProperties": False},
+    "MessageFunctionToolCall.Function.arguments": '{"a":1}',
+    "AssistantMessage.FunctionCall.arguments": '{"a":1}',
+    "Message.FunctionCall.arguments": '{"a":1}',
+    "Chunk.ChoiceDeltaToolCallFunction.arguments": '{"a":1}',
+    "Chunk.ChoiceDeltaFunctionCall.arguments": '{"a":1}',
+    "ContentPartImage.ImageURL.url": "http://a/b.png",
+    "ContentPart.FileFile.file_data": "data:application/pdf;base64,AAAA",
+    "InputJSONDelta.partial_json": '{"a":1}',
+    "RawContentBlockStartEvent.index": 0,
+    "RawContentBlockDeltaEvent.index": 0,
+    "RawContentBlockStopEvent.index": 0,
+    "Chunk.Choice.index": 0,
+    "Chunk.ChoiceDeltaToolCall.index": 0,
+    "CompletionUsage.prompt_tokens": 100,
+    "Usage.input_tokens": 100,
+    "Message.stop_reason": "end_turn",
+}
+
+
+def request(dialect: str, body: Any) -> bytes:
+    body = copy.deepcopy(body)
+    if body.get("messages"):
+        _REQUESTS[dialect](body)
+    return json.dumps(body).encode()
+
+
+def _anthropic(body: dict[str, Any]) -> None:
+    body.setdefault("max_tokens", 20000)
+    messages = body["messages"]
+    first = messages[0]
+    content = first.get("content")
+    kinds = [block.get("type") for block in content] if isinstance(content, list) else []
+    ask, go = {"role": "user", "content": "ask"}, {"role": "user", "content": "go on"}
+    if first["role"] == "user" and "tool_result" in kinds:
+        call = {"type": "tool_use", "id": "call_1", "name": "text", "input": {}}
+        messages[:0] = [ask, {"role": "assistant", "content": [call]}]
+    elif first["role"] == "assistant":
+        result = {"type": "tool_result", "tool_use_id": "call_1", "content": "done"}
+        messages.insert(0, ask)
+        messages.append({"role": "user", "content": [result]} if "tool_use" in kinds else go)
+    elif first["role"] == "system":
+        messages.insert(0, ask)
+    if "tool_choice" in body:
+        body.setdefault("tools", [{"name": "text", "input_schema": {"type": "object"}}])
+
+
+def _openai_chat(body: dict[str, Any]) -> None:
+    messages = body["messages"]
+    first = messages[0]
+    ask, go = {"role": "user", "content": "ask"}, {"role": "user", "content": "go on"}
+    function = {"name": "text", "arguments": "{}"}
+    match first["role"]:
+        case "tool":
+            call = {"id": "call_1", "type": "function", "function": function}
+            messages[:0] = [ask, {"role": "assistant", "tool_calls": [call]}]
+        case "function":
+            messages[:0] = [ask, {"role": "assistant", "function_call": function}]
+        case "assistant":
+            messages.insert(0, ask)
+            if first.get("tool_calls"):
+                messages.append({"role": "tool", "tool_call_id": "call_1", "content": "done"})
+            elif first.get("function_call"):
+                messages.append({"role": "function", "name": "text", "content": "done"})
+            else:
+                messages.append(go)
+        case "system" | "developer":
+            messages.append(go)
+        case _:
+            for part in first["content"] if isinstance(first.get("content"), list) else ():
+                if part.get("type") == "file" and not {"file_data", "file_id"}.intersection(part.get("file", {})):
+                    part["file"]["file_data"] = "data:application/pdf;base64,AAAA"
+    if {"tool_choice", "parallel_tool_calls"}.intersection(body):
+        body.setdefault("tools", [{"type": "function", "function": {"name": "text"}}])
+    if "function_call" in body:
+        body.setdefault("functions", [{"name": "text"}])
+
+
+_REQUESTS: dict[str, Callable[[dict[str, Any]], None]] = {"anthropic": _anthropic, "openai_chat": _openai_chat}
+
+
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+_MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"output_tokens": 1}}
+_START = {"type": "message_start", "message": _MESSAGE}
+_STOP = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}
+_BLOCKS: dict[str, Any] = {
+    "text_delta": {"type": "text", "text": ""},
+    "citations_delta": {"type": "text", "text": ""},
+    "thinking_delta": {"type": "thinking", "thinking": "", "signature": ""},
+    "signature_delta": {"type": "thinking", "thinking": "", "signature": ""},
+    "input_json_delta": {"type": "tool_use", "id": "call_1", "name": "text", "input": {}},
+}
+
+
+def stream(dialect: str, event: Any) -> bytes:
+    """A whole stream in which the generated event has its place."""
+    return _STREAMS[dialect](event)
+
+
+def _events(event: dict[str, Any]) -> bytes:
+    events = [_START, *_text(0), _STOP, {"type": "message_stop"}]
+    match event.get("type"):
+        case "message_start":
+            events[0] = event
+        case "message_delta":
+            events[-2] = event
+        case "content_block_start":
+            events[1:4] = [event, {"type": "content_block_stop", "index": 0}, *_text(1)]
+        case "content_block_delta":
+            block = _BLOCKS.get(event["delta"].get("type"), {"type": "compaction", "content": None})
+            start = {"type": "content_block_start", "index": 0, "content_block": block}
+            events[1:4] = [start, event, {"type": "content_block_stop", "index": 0}, *_text(1)]
+    return b"".join(b"event: %b\ndata: %b\n\n" % (each["type"].encode(), json.dumps(each).encode()) for each in events)
+
+
+def _text(index: int) -> list[dict[str, Any]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": "hello"}},
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+def _chunks(chunk: dict[str, Any]) -> bytes:
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    said = {**head, "choices": [{"index": 0, "delta": {"content": "hello"}}]}
+    end = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    return b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in (said, chunk, end)) + b"data: [DONE]\n\n"
+
+
+_STREAMS: dict[str, Callable[[dict[str, Any]], bytes]] = {"anthropic": _events, "openai_chat": _chunks}
