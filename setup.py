@@ -33,12 +33,16 @@ class BuildNative(build_ext):
             self._give_up(error)
 
     def copy_extensions_to_source(self):
-        built = [ext for ext in self.extensions if Path(self.get_ext_fullpath(ext.name)).exists()]
+        built = [ext for ext in self.extensions if self._regular_path(ext).exists()]
         self.extensions, every = built, self.extensions
         try:
             super().copy_extensions_to_source()
         finally:
             self.extensions = every
+
+    def _regular_path(self, ext):
+        """Where the extension is before it is copied next to its source (get_ext_fullpath already says where to)."""
+        return Path(self.build_lib, self.get_ext_filename(self.get_ext_fullname(ext.name)))
 
     def get_outputs(self):
         return [path for path in super().get_outputs() if Path(path).exists()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
@@ -88,6 +89,8 @@ class Call:
         "stream",
         "target",
         "target_model",
+        "task",
+        "waiter",
     )
 
     def __init__(
@@ -115,6 +118,8 @@ class Call:
         self.losses = Losses()
         self.outcome = Outcome()
         self.response_headers: HeaderList = []
+        self.task: asyncio.Task[Any] | None = None  # runs this call; departures.py cancels it
+        self.waiter: asyncio.Task[None] | None = None
         self.permit = False  # holds a place in the concurrency limit
         self.announce = True  # losses are named in x-anyllm-degradation
         self.entered = 0  # how many of the policies, in their order, have let it in

@@ -14,14 +14,13 @@ from anyllm_fast import body, faults, headers, operations
 from anyllm_fast.bridge import Bridge, open_bridge, refuse_losses, refused
 from anyllm_fast.call import Call, Policies, Policy, Route, Target
 from anyllm_fast.config import Settings
+from anyllm_fast.departures import Departures
 from anyllm_fast.errors import GatewayError, Internal, UpstreamBroken, UpstreamRefused
 from anyllm_fast.relay import Relay, answer
 from anyllm_fast.router import Router
 from anyllm_fast.upstream import Timeouts, Upstream, UpstreamReply, UpstreamRequest
 
 _ERROR_BODY_LIMIT = 1 << 20
-_WATCH_AFTER = 0.02
-"""Seconds until a call's client is watched: most replies are faster than that, and the 50 ms promise still holds."""
 
 
 class Gateway:
@@ -36,6 +35,7 @@ class Gateway:
         self._admits = tuple(policy.admit for policy in policies if _has(policy, "admit"))
         self._settles = tuple((place, policy.settle) for place, policy in enumerate(policies) if _has(policy, "settle"))[::-1]
         self._last = len(policies)
+        self._departures = Departures()
         self.operations = operations.OPERATIONS
         limits = settings.timeouts
         self._whole = Timeouts(limits.connect, limits.first_byte, limits.idle, 0.0)
@@ -46,28 +46,26 @@ class Gateway:
         return self._run(call, self.operations.get(call.route.operation, Gateway.generate))
 
     async def _run(self, call: Call, operation: Callable[[Gateway, Call], Awaitable[None]]) -> None:
-        watch = ClientWatch(call)
         try:
             for call.entered, screen in self._screens:
                 screen(call)
             call.entered = self._last
             if call.method == "POST":
                 call.body = await body.read(call, self.settings.max_body_bytes)
-            watch.arm()
+            self._departures.arm(call)
             await operation(self, call)
         except GatewayError as error:
             await self._refuse(call, error)
         except asyncio.CancelledError:
-            call.outcome.client_gone = watch.gone
             call.outcome.error = call.outcome.error or "cancelled"
-            if not watch.gone:
+            if not call.outcome.client_gone:
                 raise
         except Exception as error:  # a fault of ours: the caller gets an answer, the log gets the reason
             call.outcome.message = f"{type(error).__name__}: {error}"
             faults.report(call.request_id, error)
             await self._refuse(call, Internal("internal error in the gateway; the log has the details under this request id"))
         finally:
-            watch.close()
+            self._departures.disarm(call)
             call.outcome.ended_at = time.monotonic()
             for place, settle in self._settles:
                 if place < call.entered:
@@ -100,8 +98,9 @@ class Gateway:
                 await Relay(call, bridge, reply, self.settings).run()
             else:
                 await self._whole_reply(call, bridge, reply)
-        finally:
+        except BaseException:  # a reply that was not taken to its end holds a connection
             reply.abort()
+            raise
 
     def aim(self, call: Call) -> Target:
         """Chooses the target and lets the policies judge it."""
@@ -153,39 +152,3 @@ class Gateway:
 def _has(policy: Policy, hook: str) -> bool:
     """Whether a policy does something there: a call does not walk through empty hooks."""
     return getattr(type(policy), hook) is not getattr(Policy, hook)
-
-
-class ClientWatch:
-    """Cancels a call's task when its client leaves.
-
-    ASGI tells a departure only to who waits in `receive`, and `send` to a client that has gone succeeds. So a task waits there,
-    but only for calls that last: it is started by a timer.
-    """
-
-    __slots__ = ("_call", "_task", "_timer", "_waiter", "gone")
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._task = asyncio.current_task()
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiter: asyncio.Task[None] | None = None
-        self.gone = False
-
-    def arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_WATCH_AFTER, self._start)
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._waiter is not None:
-            self._waiter.cancel()
-
-    def _start(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_task(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._call.receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
-        if self._task is not None:
-            self._task.cancel()

@@ -1,8 +1,8 @@
 """A stream sent from within the read of the upstream's socket: no task wakes for a chunk. Knows no dialect and no JSON.
 
-Granian's `send` does its work in the call and returns an awaitable that is already done, unless the client's channel is full: then
-one with `add_done_callback`, which is called when there is room again. So a chunk can be sent from `data_received` itself. Nothing
-here holds for ASGI servers in general: `finished_type` tells whether it does, and `relay.py` has the loop for the others.
+Granian's `send` does its work in the call and returns an awaitable that is already done, unless the client's channel is full:
+then one with `add_done_callback`, which is called when there is room again. So a chunk can be sent from `data_received` itself.
+Nothing here holds for ASGI servers in general: `finished_type` tells whether it does, and `relay.py` has the loop for the others.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from anyllm_fast.neutral.stream import Failure, Pipe
 from anyllm_fast.upstream import UpstreamReply
 
 _BODY = "http.response.body"
+_BURST = 1 << 18
+"""Bytes after which the loop gets its turn: libuv reads a socket up to 32 times in a row, and sends to a client that has gone
+succeed at once, so a flood would keep everybody waiting, also the news that the client has gone."""
 
 
 def finished_type(sent: Any) -> type | None:
-    """The type of an awaitable that is done, read off what `send` returned for the head; None if the server gives no such thing."""
+    """The type of an awaitable that is done, read off what `send` returned for the head; None if the server has no such thing."""
     if asyncio.iscoroutine(sent) or asyncio.isfuture(sent) or hasattr(sent, "add_done_callback"):
         return None
     return type(sent)
@@ -28,16 +31,30 @@ def finished_type(sent: Any) -> type | None:
 class Push:
     """One stream from its commit point to its end. Backpressure: while a send is pending the upstream is not read."""
 
-    __slots__ = ("_blocked", "_finished", "_over", "_pipe", "_reply", "_send", "_waiting", "bytes_out", "last", "time")
+    __slots__ = (
+        "_blocked",
+        "_burst",
+        "_finished",
+        "_loop",
+        "_over",
+        "_pipe",
+        "_reply",
+        "_send",
+        "_waiting",
+        "bytes_out",
+        "last",
+        "time",
+    )
 
     def __init__(self, call: Call, pipe: Pipe, reply: UpstreamReply, finished: type) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._send = call.send
         self._pipe = pipe
         self._reply = reply
         self._finished = finished
         self._over: asyncio.Future[None] = loop.create_future()
         self._blocked = False
+        self._burst = 0
         self._waiting: list[bytes] = []  # one read at most: reading stops while a send is pending
         self.time = loop.time
         self.last = loop.time()
@@ -60,6 +77,11 @@ class Push:
         out = self._pipe.feed(data)
         if out or self._pipe.ended:
             self._put(out)
+        self._burst += len(data)
+        if self._burst > _BURST:
+            self._burst = 0
+            self._reply.pause()
+            self._loop.call_soon(self._breathe)
 
     def _on_end(self, error: UpstreamError | None) -> None:
         pipe = self._pipe
@@ -84,6 +106,10 @@ class Push:
             sent.add_done_callback(self._unblock)
         elif ended:
             self._finish(None)
+
+    def _breathe(self) -> None:
+        if not self._blocked and not self._over.done():
+            self._reply.resume()
 
     def _unblock(self, _: object) -> None:
         self._blocked = False

@@ -142,6 +142,15 @@ class Listener(asyncio.Protocol):
         self.headers: list[tuple[bytes, bytes]] = []
         self.parts: list[bytes] = []
         self.loop = asyncio.get_running_loop()
+        self.room: asyncio.Future[None] | None = None  # there while the client's side is full
+
+    def pause_writing(self) -> None:
+        self.room = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self.room is not None:
+            self.room.set_result(None)
+            self.room = None
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
@@ -179,7 +188,7 @@ class Listener(asyncio.Protocol):
         self.parts.clear()
         return Finished({"type": "http.request", "body": body, "more_body": False})
 
-    def send(self, message: Message) -> Finished:
+    def send(self, message: Message) -> Finished | asyncio.Future[None]:
         if message["type"] == "http.response.start":
             headers = message["headers"]
             self.chunked = all(name != b"content-length" for name, _ in headers)
@@ -195,7 +204,7 @@ class Listener(asyncio.Protocol):
             body = b"%x\r\n%b\r\n%b" % (len(body), body, last) if body else last
         self.transport.write(self.head + body)
         self.head = b""
-        return NOTHING
+        return NOTHING if self.room is None else self.room
 
 
 async def serve_loop(port: int) -> None:

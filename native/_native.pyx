@@ -11,7 +11,7 @@ and tests/test_twins.py holds them to it. What happens once per stream is not he
     order.pxi          the outgoing automaton
     likeness.pxi       frames that need not be parsed
     anthropic*.pxi     decoder and encoder
-    openai_chat*.pxi   decoder, its tool calls, encoder
+    openai_chat*.pxi   the shape of a chunk, tool calls, decoder, encoder
     pipe.pxi           Pipe and Watch
     splice.pxi         a member of a request body replaced
 
@@ -38,6 +38,7 @@ include "order.pxi"
 include "likeness.pxi"
 include "anthropic.pxi"
 include "anthropic_encoder.pxi"
+include "openai_chat_chunk.pxi"
 include "openai_chat_calls.pxi"
 include "openai_chat.pxi"
 include "openai_chat_encoder.pxi"

@@ -1,4 +1,4 @@
-# Streams of Anthropic Messages. Twin of dialects/anthropic_stream.py, where the rules are explained.
+# The decoder of Anthropic Messages. Twin of dialects.anthropic_stream.AnthropicDecoder, where the rules are explained.
 #
 # Most frames are one more piece of the same block, so they differ from the one before in a single string. The bytes before that string
 # are remembered (`before`), with what they meant: a frame that begins with the same bytes, goes on with a sound string and ends

@@ -93,6 +93,10 @@ _ABSENT: Any = object()
 
 
 def _member_cases(member: Member, schema: Schema, above: tuple[Any, ...]) -> Iterator[Case]:
+    if schema.whole(member.key) or (member.key in schema.values and _is_plain_array(member.hint)):
+        value = schema.values.get(member.key) or full(options(member.hint)[0], schema)
+        yield Case(member.key, (), (), value, value, _ABSENT)
+        return
     for option in options(member.hint):
         item = item_of(option)
         if item is None:
@@ -100,8 +104,18 @@ def _member_cases(member: Member, schema: Schema, above: tuple[Any, ...]) -> Ite
             continue
         for each in options(item):
             for case in _value_cases(member, each, schema, above):
-                without = case.without if case.without is _ABSENT else [case.without]
-                yield case._replace(body=[case.body], without=without)
+                yield _listed(case, member.required)
+
+
+def _is_plain_array(hint: Any) -> bool:
+    item = item_of(options(hint)[0])
+    return item is not None and not any(is_object(option) for option in options(item))
+
+
+def _listed(case: Case, required: bool) -> Case:
+    """A case of an item as one of the array; without it, the array is empty or not there."""
+    without = [case.without] if case.without is not _ABSENT else [] if required else _ABSENT
+    return case._replace(value=case.value if case.path else [case.value], body=[case.body], without=without)
 
 
 def _value_cases(member: Member, option: Any, schema: Schema, above: tuple[Any, ...]) -> Iterator[Case]:

@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+_STRICT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
 VALUES: dict[str, Any] = {
     # ids of calls, names of tools: the same everywhere, so that what has to fit does
     "ToolUseBlock.id": "call_1",
@@ -32,7 +34,7 @@ VALUES: dict[str, Any] = {
     "Request.n": 2,
     "Request.stop": "END",
     "Request.messages": [{"role": "user", "content": "hi"}],
-    "Tool.input_schema": {"type": "object", "properties": {"a": {"type": "string"}}},
+    "Tool.input_schema": _STRICT,
     "FunctionDefinition.parameters": {"type": "object", "properties": {"a": {"type": "string"}}},
     "JSONOutputFormat.schema": {"type": "object", "properties": {}, "additionalProperties": False},
     "ResponseFormatJsonSchema.JSONSchema.schema": {"type": "object", "properties": {}, "additionalProperties": False},
@@ -77,7 +79,8 @@ def _anthropic(body: dict[str, Any]) -> None:
         messages.insert(0, ask)
         messages.append({"role": "user", "content": [result]} if "tool_use" in kinds else go)
     elif first["role"] == "system":
-        messages.insert(0, ask)
+        first.setdefault("content", "be brief")
+        messages[:] = [ask, first, go]
     if "tool_choice" in body:
         body.setdefault("tools", [{"name": "text", "input_schema": {"type": "object"}}])
 
@@ -105,15 +108,27 @@ def _openai_chat(body: dict[str, Any]) -> None:
             messages.append(go)
         case _:
             for part in first["content"] if isinstance(first.get("content"), list) else ():
-                if part.get("type") == "file" and not {"file_data", "file_id"}.intersection(part.get("file", {})):
-                    part["file"]["file_data"] = "data:application/pdf;base64,AAAA"
+                if part.get("type") == "file" and not {"file_data", "file_id"}.intersection(part.get("file", {"file_id": 1})):
+                    part["file"]["file_data"] = "data:application/pdf;base64,BBBB"
     if {"tool_choice", "parallel_tool_calls"}.intersection(body):
         body.setdefault("tools", [{"type": "function", "function": {"name": "text"}}])
+    if (form := body.get("response_format", {}).get("json_schema")) is not None:
+        form.setdefault("schema", {"type": "object"})
     if "function_call" in body:
         body.setdefault("functions", [{"name": "text"}])
 
 
 _REQUESTS: dict[str, Callable[[dict[str, Any]], None]] = {"anthropic": _anthropic, "openai_chat": _openai_chat}
+
+
+def reply(body: Any) -> bytes:
+    body = copy.deepcopy(body)
+    if "stop_sequence" in body:
+        body["stop_reason"] = "stop_sequence"
+    for choice in body.get("choices", ()):
+        if "annotations" in choice.get("message", {}):
+            choice["message"].setdefault("content", "hello")
+    return json.dumps(body).encode()
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------
@@ -140,11 +155,14 @@ def _events(event: dict[str, Any]) -> bytes:
     match event.get("type"):
         case "message_start":
             events[0] = event
+            events[-2] = {**_STOP, "usage": {}}
         case "message_delta":
             events[-2] = event
+            if "stop_sequence" in event.get("delta", {}):
+                events[-2] = {**event, "delta": {**event["delta"], "stop_reason": "stop_sequence"}}
         case "content_block_start":
             events[1:4] = [event, {"type": "content_block_stop", "index": 0}, *_text(1)]
-        case "content_block_delta":
+        case "content_block_delta" if "delta" in event:
             block = _BLOCKS.get(event["delta"].get("type"), {"type": "compaction", "content": None})
             start = {"type": "content_block_start", "index": 0, "content_block": block}
             events[1:4] = [start, event, {"type": "content_block_stop", "index": 0}, *_text(1)]
@@ -163,7 +181,9 @@ def _chunks(chunk: dict[str, Any]) -> bytes:
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     said = {**head, "choices": [{"index": 0, "delta": {"content": "hello"}}]}
     end = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-    return b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in (said, chunk, end)) + b"data: [DONE]\n\n"
+    ended = any("finish_reason" in choice for choice in chunk.get("choices", ()))
+    chunks = [said, chunk] if ended else [said, chunk, end]
+    return b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in chunks) + b"data: [DONE]\n\n"
 
 
 _STREAMS: dict[str, Callable[[dict[str, Any]], bytes]] = {"anthropic": _events, "openai_chat": _chunks}

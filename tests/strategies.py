@@ -6,6 +6,7 @@ that nobody knows yet (`x_...`), blocks a type that nobody knows yet.
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -17,7 +18,7 @@ LETTERS = st.characters(exclude_categories=["Cs"])
 TEXT = st.text(LETTERS, max_size=20)
 WORDS = st.text(LETTERS, max_size=20).map(lambda text: f"w{text}w")  # never blank, no white space at its ends
 NAME = st.text("abcXYZ_-09", min_size=1, max_size=12)
-BASE64 = st.binary(max_size=12).map(lambda data: __import__("base64").b64encode(data).decode())
+BASE64 = st.binary(max_size=12).map(lambda data: base64.b64encode(data).decode())
 NUMBER = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 VALUE: st.SearchStrategy[Any] = st.recursive(
     st.booleans() | NUMBER | TEXT,
@@ -54,21 +55,21 @@ CITATIONS = {
     "citations": st.lists(node({"type": "char_location", "cited_text": TEXT, "document_index": 0}), min_size=1, max_size=1)
 }
 A_TEXT = node({"type": "text", "text": WORDS}, CACHE)
-A_SOURCE = (
-    node({"type": "base64", "media_type": st.sampled_from(["image/png", "image/jpeg"]), "data": BASE64})
-    | node({"type": "url", "url": st.just("https://example.com/a.png")})
-    | node({"type": "file", "file_id": NAME})
+A_SOURCE = node({"type": "base64", "media_type": st.sampled_from(["image/png", "image/jpeg"]), "data": BASE64}) | node(
+    {"type": "url", "url": st.just("https://example.com/a.png")}
 )
 A_IMAGE = node({"type": "image", "source": A_SOURCE}, CACHE)
-A_DOCUMENT = node(
+A_FILE = node({"type": "document", "source": node({"type": "base64", "media_type": "application/pdf", "data": BASE64})}, CACHE)
+A_DOCUMENT = A_FILE | node(
     {
         "type": "document",
-        "source": node({"type": "base64", "media_type": "application/pdf", "data": BASE64})
-        | node({"type": "text", "media_type": "text/plain", "data": TEXT})
-        | node({"type": "url", "url": "https://example.com/a.pdf"})
+        "source": node({"type": "text", "media_type": "text/plain", "data": TEXT})
         | node({"type": "content", "content": st.lists(A_TEXT | A_IMAGE, max_size=2)}),
     },
     {**CACHE, "title": TEXT, "context": TEXT, "citations": st.just({"enabled": True})},
+)
+A_ELSEWHERE = node({"type": "image", "source": node({"type": "file", "file_id": NAME})}) | node(
+    {"type": "document", "source": node({"type": "url", "url": "https://example.com/a.pdf"})}
 )
 A_SEARCH = node({"type": "search_result", "source": TEXT, "title": TEXT, "content": st.lists(A_TEXT, max_size=2)}, CACHE)
 A_FUTURE = st.builds(lambda members: {"type": "block_of_tomorrow", **members}, OBJECT.map(lambda it: {"content": it}))
@@ -90,7 +91,7 @@ A_ANSWER_TEXT = node({"type": "text", "text": WORDS}, {**CACHE, **CITATIONS})
 def anthropic_turns(draw: st.DrawFn, rounds: st.SearchStrategy[int], *, foreign: bool) -> list[Json]:
     """user, assistant, user ...: each round is a question and an answer, whose calls the next question answers."""
     messages: list[Json] = []
-    user = A_TEXT | A_IMAGE | A_DOCUMENT | (A_SEARCH | A_FUTURE if foreign else A_SEARCH)
+    user = A_TEXT | A_IMAGE | A_DOCUMENT | (A_SEARCH | A_FUTURE | A_ELSEWHERE if foreign else A_SEARCH)
     answer = A_ANSWER_TEXT | A_SERVER if foreign else A_ANSWER_TEXT
     pending: list[Json] = []
     for number in range(draw(rounds)):
@@ -116,7 +117,7 @@ def anthropic_call(ident: str) -> st.SearchStrategy[Json]:
 
 
 def anthropic_result(ident: str) -> st.SearchStrategy[Json]:
-    content = TEXT | st.lists(A_TEXT | A_IMAGE | A_SEARCH, min_size=1, max_size=2)
+    content = TEXT | st.lists(A_TEXT | A_IMAGE | A_FILE | A_SEARCH, min_size=1, max_size=2)
     return node({"type": "tool_result", "tool_use_id": ident}, {**CACHE, "content": content, "is_error": st.just(True)})
 
 

@@ -18,6 +18,7 @@ LAYER = {
     "operations": 5,
     "relay": 4,
     "push": 4,
+    "departures": 4,
     "policy": 4,
     "router": 4,
     "bridge": 4,

@@ -1,4 +1,4 @@
-"""Laws of the request translation, over generated requests: nothing changes on the way home, bytes are stable, what is written fits.
+"""Laws of the request translation, over generated requests.
 
 1. write(read(x)) == x within a dialect.
 2. A conversation and one more turn: the longer translation begins with the shorter one (prompt caches live from that).
@@ -12,8 +12,10 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,13 +71,14 @@ def test_a_longer_conversation_only_adds_to_the_end_of_the_body(source: str, dat
         *(m for m in more if m["role"] not in ("system", "developer")),
     ]
     profile = Profile(cache_breakpoints=data.draw(st.booleans()))
-    try:
-        shorter_bytes, _ = translated(source, target, spelled(body), profile)
-        longer_bytes, _ = translated(source, target, spelled(longer), profile)
-    except InvalidRequest:
-        return
+    shorter_bytes, longer_bytes = (unmarked(translated(source, target, spelled(each), profile)[0]) for each in (body, longer))
     assert shorter_bytes.endswith(b"]}")
     assert longer_bytes.startswith(shorter_bytes[:-2])
+
+
+def unmarked(written: bytes) -> bytes:
+    """Without cache marks: a longer conversation moves them, and they are no part of the prompt that is cached."""
+    return re.sub(rb',"cache_control":\{[^}]*\}', b"", written)
 
 
 @BOTH
@@ -96,10 +99,7 @@ def test_what_is_written_is_a_request_of_the_published_type(source: str, data: s
 @LIMITS
 @given(body=anthropic_requests(foreign=False))
 def test_every_text_and_argument_of_an_anthropic_conversation_arrives(body: dict[str, Any]) -> None:
-    try:
-        written, _ = translated("anthropic", "openai_chat", spelled(body))
-    except InvalidRequest:
-        return
+    written, _ = translated("anthropic", "openai_chat", spelled(body))
     sent = json.dumps(json.loads(written)["messages"])
     for message in body["messages"]:
         for block in [] if isinstance(message["content"], str) else message["content"]:
@@ -133,7 +133,7 @@ def blocks_of(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 def test_an_anthropic_conversation_alternates_and_answers_every_call_at_once(body: dict[str, Any]) -> None:
     messages = json.loads(translated("openai_chat", "anthropic", spelled(body))[0])["messages"]
     roles = [message["role"] for message in messages]
-    assert all(one != other for one, other in zip(roles, roles[1:], strict=False))
+    assert all(one != other for one, other in pairwise(roles))
     for message, following in zip(messages, [*messages[1:], None], strict=True):
         calls = [block["id"] for block in blocks_of(message, "tool_use")]
         if calls:

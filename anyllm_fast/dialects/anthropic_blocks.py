@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from typing import Final
 
 from msgspec import Raw
@@ -15,6 +16,7 @@ from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, Thi
 Blocks = list[Json | Raw]
 
 IMAGE_TYPES: Final = {"image/jpeg", "image/png", "image/gif", "image/webp"}
+_WRITTEN: Final = re.compile(r"text/|application/(json|xml|yaml|x-yaml|toml|javascript|x-sh|sql)$")
 _SPELLINGS: Final = {"image/jpg": "image/jpeg"}
 MARK: Final = b'"anyllm:'  # our own mark in place of a signature: see Thinking
 
@@ -145,17 +147,15 @@ class Writer:
         self.write(part.parts, blocks)
 
     def _media(self, part: Media) -> Json:
-        if part.kind not in ("image", "document"):
-            raise refuse(part.where, f"the target takes no {part.kind}")
         outgoing = self._outgoing
-        out: Json = {"type": part.kind, "source": self._source(part)}
-        if part.kind == "document":
-            if part.name is not None:
-                out["title"] = part.name
-            if part.context is not None:
-                out["context"] = part.context
-            if part.citations is not None:
-                out["citations"] = part.citations
+        kind = _kind(part)
+        out: Json = {"type": kind, "source": self._source(part, kind)}
+        if kind == "document":
+            for name, value in (("title", part.name), ("context", part.context), ("citations", part.citations)):
+                if value is not None:
+                    out[name] = value
+        elif part.name is not None:
+            outgoing.lose(part.name_where)
         if part.detail is not None and bytes(part.detail) != b'"auto"':
             outgoing.lose(part.detail_where)
         write_mark(out, part.cache, outgoing)
@@ -163,14 +163,12 @@ class Writer:
         outgoing.inner(out, part.inner, part.where)
         return out
 
-    def _source(self, part: Media) -> Json:
-        own = self._outgoing.own
+    def _source(self, part: Media, kind: str) -> Json:
         if part.data is not None:
-            kind = _SPELLINGS.get(part.media_type, part.media_type)
-            if not own and kind not in (IMAGE_TYPES if part.kind == "image" else {"application/pdf"}):
-                raise refuse(part.where, f"the target takes no {part.kind} of type {kind or 'unknown'}")
-            return {"type": "base64", "media_type": kind, "data": part.data}
+            return _data(part, part.data, kind, self._outgoing.own)
         if part.url is not None:
+            if not self._outgoing.own and not bytes(part.url).startswith(b'"http'):
+                raise refuse(part.where, f"the target takes {kind}s from http and https URLs, or as base64 data")
             return {"type": "url", "url": part.url}
         if part.file_id is not None:
             return {"type": "file", "file_id": part.file_id}
@@ -179,3 +177,24 @@ class Writer:
         blocks: Blocks = []
         self.write(part.parts or [], blocks)
         return {"type": "content", "content": blocks}
+
+
+def _kind(part: Media) -> str:
+    """A picture that came as a file is a picture."""
+    if part.kind == "document" and part.data is not None and part.media_type.startswith("image/"):
+        return "image"
+    if part.kind in ("image", "document"):
+        return part.kind
+    raise refuse(part.where, f"the target takes no {part.kind}")
+
+
+def _data(part: Media, data: Raw, kind: str, own: bool) -> Json:
+    media_type = _SPELLINGS.get(part.media_type, part.media_type)
+    if own or media_type in (IMAGE_TYPES if kind == "image" else ("application/pdf",)):
+        return {"type": "base64", "media_type": media_type, "data": data}
+    if kind == "document" and _WRITTEN.match(media_type):
+        try:
+            return {"type": "text", "media_type": "text/plain", "data": b64decode(text_of(data), validate=True).decode()}
+        except ValueError:
+            raise refuse(part.where, f"the {media_type} file is not UTF-8 text in base64") from None
+    raise refuse(part.where, f"the target takes no {kind} of type {media_type or 'unknown'}")

@@ -34,10 +34,17 @@ def write_mark(out: Json, mark: CacheMark | None, outgoing: Outgoing) -> None:
     outgoing.marks.append((out, mark))
 
 
-def cap_marks(outgoing: Outgoing) -> None:
-    """Of more marks than the API takes the last ones stay: they reach over the longest part of the prompt."""
+def settle_marks(outgoing: Outgoing) -> None:
+    """Of more marks than the API takes the last ones stay: they reach over the longest part of the prompt. Nor may a mark be
+    followed by one that lives longer, so the earlier gets the longer life."""
     if outgoing.own:
         return
     for out, mark in outgoing.marks[:-MAX_MARKS]:
         del out["cache_control"]
         outgoing.lose(mark.where, f"the target takes {MAX_MARKS} cache marks at most")
+    long = False
+    for out, _ in reversed(outgoing.marks[-MAX_MARKS:]):
+        said = out["cache_control"]
+        long = long or said.get("ttl") == lifetime(_LONG)
+        if long:
+            said["ttl"] = lifetime(_LONG)

@@ -36,6 +36,7 @@ STOP_READ: dict[bytes, StopReason] = {
     b"stop_sequence": "stop_sequence",
     b"tool_use": "tool_use",
     b"pause_turn": "pause_turn",
+    b"compaction": "pause_turn",  # paused behind a compaction block, to be gone on with
     b"refusal": "refusal",
     b"model_context_window_exceeded": "context_window",
 }

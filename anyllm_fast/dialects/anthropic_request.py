@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from anyllm_fast.dialects.anthropic_cache import cap_marks, take_cache, write_mark
+from anyllm_fast.dialects.anthropic_cache import settle_marks, take_cache, write_mark
 from anyllm_fast.dialects.anthropic_content import read_system, read_turns
 from anyllm_fast.dialects.anthropic_thinking import read_thinking, write_thinking
 from anyllm_fast.dialects.anthropic_tools import read_tool_choice, read_tools, write_tools
@@ -139,7 +139,7 @@ def write_request(request: Request, model: str, profile: Profile, losses: Losses
     write_mark(out, request.cache, outgoing)
     outgoing.top_level(out)
     Conversation(outgoing).write(out)
-    cap_marks(outgoing)
+    settle_marks(outgoing)
     if out["max_tokens"] is None:
         del out["max_tokens"]
     return encode(out)

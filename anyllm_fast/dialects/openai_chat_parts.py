@@ -91,6 +91,7 @@ def _read_file(members: Members, where: Where) -> Media:
     inside = open_object(need(members, "file", "an object", where), here)
     media = Media(kind="document", where=where)
     media.name = take_string(inside, "filename", here)
+    media.name_where = (here, "filename")
     media.file_id = take_string(inside, "file_id", here)
     data = take_string(inside, "file_data", here)
     if data is not None:

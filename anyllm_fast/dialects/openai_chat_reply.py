@@ -15,7 +15,6 @@ from anyllm_fast.dialects.citations import annotation_of, length_of
 from anyllm_fast.dialects.openai_chat_chunk import (
     count,
     decode_block,
-    decode_call,
     decode_function,
     decode_part,
 )
@@ -266,12 +265,10 @@ def _read_calls(message: Members, seed: bytes) -> list[ReplyPart]:
 
     parts: list[ReplyPart] = []
     for at, raw in enumerate(objects(message.get("tool_calls", ABSENT))):
-        ident = string(decode_call(raw).id) or synthetic(seed, at)
-        custom = _decode_custom(raw).custom
-        if is_object(custom):
-            parts.append(_read_custom(ident, custom))
-        else:
-            parts.append(_read_function(ident, decode_call(raw).function))
+        call = _decode_call(raw)
+        ident = string(call.id) or synthetic(seed, at)
+        custom = is_object(call.custom)
+        parts.append(_read_custom(ident, call.custom) if custom else _read_function(ident, call.function))
     legacy = message.get("function_call", ABSENT)
     if not parts and is_object(legacy):
         parts.append(_read_function(synthetic(seed, 0), legacy))
@@ -287,12 +284,18 @@ def _read_function(ident: bytes, raw: Raw) -> CallPart:
     return CallPart(ident, string(function.name), escaped(bytes(given)) if is_object(given) else string(given))
 
 
-class _Custom(msgspec.Struct):
+class _Call(msgspec.Struct):
+    id: Raw = ABSENT
+    function: Raw = ABSENT
     custom: Raw = ABSENT
+
+
+class _Custom(msgspec.Struct):
     name: Raw = ABSENT
     input: Raw = ABSENT
 
 
+_decode_call = msgspec.json.Decoder(_Call).decode
 _decode_custom = msgspec.json.Decoder(_Custom).decode
 
 

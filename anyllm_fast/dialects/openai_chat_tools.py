@@ -38,6 +38,7 @@ SEARCH: Final[Where] = (ROOT, "web_search_options")
 """Where a web search is asked for: a member of the body, not one of the tools."""
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
+_PLACE: Final = ("city", "region", "country", "timezone")
 _TRUE: Final = Raw(b"true")
 _TYPED: Final = re.compile(rb'"type"\s*:\s*"object"')
 
@@ -97,8 +98,12 @@ def _read_search(members: Members, request: Request) -> None:
     if location is not None:
         here: Where = (SEARCH, "user_location")
         place = open_object(location, here)
-        near = open_object(need(place, "approximate", "an object", here), (here, "approximate"))
-        tool.user_location = Raw(encode({"type": "approximate", **near}))
+        inner: Where = (here, "approximate")
+        near = open_object(need(place, "approximate", "an object", here), inner)
+        known = {name: said for name in _PLACE if (said := take_string(near, name, inner)) is not None}
+        tool.user_location = Raw(encode({"type": "approximate", **known}))
+        if near:
+            inside["user_location"] = location
     tool.private = leftovers(inside)
     request.tools = [*(request.tools or []), tool]
 
@@ -243,8 +248,9 @@ def _write_server_tool(tool: ServerTool, tools: list[Json | Raw], out: Json, out
     if tool.context_size is not None:
         options["search_context_size"] = tool.context_size
     if tool.user_location is not None:
-        near = open_object(tool.user_location, (tool.where, "user_location"))
-        near.pop("type", None)
+        place: Where = (tool.where, "user_location")
+        said = open_object(tool.user_location, place)
+        near = {name: value for name in _PLACE if (value := take_string(said, name, place)) is not None}
         options["user_location"] = {"type": "approximate", "approximate": near}
     out["web_search_options"] = options
     for name, value in (

@@ -1,6 +1,6 @@
 """What becomes of every member of a dialect's schema on its way to another dialect. Rows of data; translates nothing.
 
-A lane has no rows of its own. Each dialect says twice what it does, in data/ledger/NAME.toml: what its members are in the middle
+A lane has no rows of its own. Each dialect says twice what it does, in data/ledger_NAME.toml: what its members are in the middle
 (`read`), and what it makes of each field of the middle when it is the target (`write`). A lane is the one over the other, so a
 new dialect brings one file and is at once in a row with all others. For requests, replies and streams each:
 
@@ -8,6 +8,7 @@ new dialect brings one file and is at once in a row with all others. For request
     read       `Type.member` -> field of the middle. Types are named as in the vendor's SDK, without `Beta` and `Param`
     nodes      a type -> node of the middle, for rows that refuse one node inside another (`Turn.assistant > Media.image`)
     defaults   `Type.member` -> values that say what holds without them; to leave these out loses nothing ("*": any value)
+    older      members that the newest SDK does not have and that are read all the same
     write      field -> [fate, how or why]
 
 Fields that are none of a structure: `private` (only this dialect knows it), `structure` (an object around others), `default`,
@@ -72,6 +73,7 @@ class Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whole: dict[str, str] = {}
     nodes: dict[str, str] = {}
     defaults: dict[str, list[Any]] = {}
+    older: dict[str, list[str]] = {}
 
     def field(self, key: str) -> str | None:
         """The field of the middle for `Type.member`, or for the name of a whole type; None: no row."""
@@ -99,7 +101,7 @@ def sheet(dialect: str, what: What) -> Sheet:
 
 @cache
 def _file(dialect: str) -> dict[str, Sheet]:
-    text = files("anyllm_fast").joinpath("data", "ledger", f"{dialect}.toml").read_text()
+    text = files("anyllm_fast").joinpath("data", f"ledger_{dialect}.toml").read_text()
     return msgspec.convert(tomllib.loads(text), type=dict[str, Sheet])
 
 

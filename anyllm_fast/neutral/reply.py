@@ -69,7 +69,7 @@ class Recorder:
         self.reply.ident, self.reply.model = ident, model
 
     def text(self, span: bytes) -> None:
-        if isinstance(self._open, TextPart):
+        if isinstance(self._open, TextPart) and span:
             self._open.text += span
         else:
             self._begin(TextPart(span))
@@ -138,6 +138,8 @@ def replay(reply: Reply, sink: Sink) -> None:
     for key, part in enumerate(reply.parts):
         match part:
             case TextPart():
+                if key and isinstance(reply.parts[key - 1], TextPart):
+                    sink.text(b"")
                 sink.text(part.text)
                 for raw in part.citations:
                     sink.private(b"citation", raw)
@@ -147,8 +149,7 @@ def replay(reply: Reply, sink: Sink) -> None:
                 sink.refusal(part.text)
             case ThinkingPart():
                 sink.thinking(part.text)
-                if part.signature:
-                    sink.seal(part.signature)
+                sink.seal(part.signature)
             case RedactedPart():
                 sink.redacted(part.data)
             case CallPart():

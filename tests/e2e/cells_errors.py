@@ -32,6 +32,9 @@ STATUSES: dict[str, tuple[Fail, str, tuple[int, ...]]] = {
 def refused_before_the_stream(lane: Lane, row: tuple[Fail, str, tuple[int, ...]]) -> None:
     fail, kind, statuses = row
     got = lane.send(HELLO, replace(LONG, fail=fail))
+    if fail.status == 422 and lane.way.crosses:  # Messages has no 422 of its own
+        got.failed(kind, "BadRequestError", status=(400, 422), says=fail.message)
+        return
     got.failed(kind, status=statuses, says=fail.message)
     if fail.status == 429:
         assert got.error["headers"].get("retry-after") == "7"
