@@ -9,11 +9,11 @@ from typing import Any
 from anyllm_fast import faults, ids, routes
 from anyllm_fast.call import Call, Policies, Receive, Route, Send
 from anyllm_fast.config import Settings, current_settings
+from anyllm_fast.cors import Cors
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.errors import GatewayError
 from anyllm_fast.gateway import Gateway
 from anyllm_fast.policy import open_policies
-from anyllm_fast.cors import Cors
 from anyllm_fast.policy.log import Log
 from anyllm_fast.providers import demo, open_target
 from anyllm_fast.router import Router

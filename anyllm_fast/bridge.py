@@ -27,15 +27,21 @@ _prove = msgspec.json.Decoder(_Anything).decode
 class Bridge:
     """One call to one target. `body` is what goes upstream; the rest says how the reply comes back."""
 
-    __slots__ = ("body", "client", "max_frame", "options", "same", "upstream")
+    __slots__ = ("_call", "body", "client", "max_frame", "same", "upstream")
 
-    def __init__(self, client: Dialect, upstream: Dialect, body: bytes, options: StreamOptions, max_frame: int) -> None:
-        self.client = client
+    def __init__(self, call: Call, upstream: Dialect, body: bytes, max_frame: int) -> None:
+        self._call = call
+        self.client = call.dialect
         self.upstream = upstream
-        self.same = client is upstream
+        self.same = call.dialect is upstream
         self.body = body
-        self.options = options
         self.max_frame = max_frame
+
+    @property
+    def options(self) -> StreamOptions:
+        """Asked for once, where something is written: the diagonal writes nothing."""
+        call = self._call
+        return StreamOptions(_escaped(call.model), ids.new_hex().encode(), int(call.started_wall), call.include_usage)
 
     def open_pipe(self) -> Pipe:
         return self.upstream.open_pipe(self.client, self.options, self.max_frame)
@@ -58,6 +64,8 @@ class Bridge:
         reply = self._read(body, call)
         encoder = self.client.encoder(self.options)
         replay(reply, encoder)
+        for name in encoder.losses:
+            call.losses.add(((), name), "the client's dialect has no words for this part of the reply")
         return encoder.take(), reply.usage, reply.stop_reason or ""
 
     def _check(self, body: bytes) -> None:
@@ -98,8 +106,7 @@ def open_bridge(call: Call, target: Target, max_frame: int) -> Bridge:
         body = upstream.write_request(request, model, target.profile(model), call.losses)
     elif model != call.model:
         body = wire.splice_model(body, _escaped(model))
-    options = StreamOptions(_escaped(call.model), ids.new_hex().encode(), int(call.started_wall), call.include_usage)
-    return Bridge(client, upstream, body, options, max_frame)
+    return Bridge(call, upstream, body, max_frame)
 
 
 def refused(failure: Failure, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> UpstreamRefused:

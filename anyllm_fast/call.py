@@ -1,4 +1,4 @@
-"""One request on its way through: what the gateway, the router, the bridge and the policies share about it. Does nothing itself."""
+"""One request on its way through: what gateway, router, bridge and policies share about it. Does nothing itself."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ class Call:
 class Policy:
     """Something that every call passes. Knows no dialect and no provider; does local arithmetic only and never awaits.
 
-    `screen` runs before the body is read, `admit` when the model and the target are known. Both may raise a GatewayError; one that
-    raised was never in. `settle` runs once for each policy that was in, in reverse order, whatever happened.
+    `screen` runs before the body is read, `admit` when the model and the target are known. Both may raise a GatewayError; one
+    that raised was never in. `settle` runs once for each policy that was in, in reverse order, whatever happened.
     """
 
     def screen(self, call: Call) -> None: ...

@@ -1,4 +1,4 @@
-"""Faults of ours, told to the operator: one JSON line with the traceback on stderr. Never told to the caller, never with a body."""
+"""Faults of ours, told to the operator: one JSON line with the traceback on stderr. Never told to the caller."""
 
 from __future__ import annotations
 

@@ -41,6 +41,9 @@ def response_headers(call: Call, content_type: bytes, length: int = -1) -> list[
     if length >= 0:
         out.append((b"content-length", b"%d" % length))
     out += call.response_headers
+    known = call.dialect.request_id_header
+    if known != b"x-request-id" and all(name != known for name, _ in call.response_headers):
+        out.append((known, call.request_id.encode("ascii")))  # an upstream's own id goes before ours
     if call.losses and call.announce:
         out.append((b"x-anyllm-degradation", call.losses.header()))
     return out

@@ -15,7 +15,7 @@ from anyllm_fast.upstream import HeaderList, UpstreamRequest
 
 
 class ByteReply:
-    """A reply whose body is a list of reads. An exception in the list is raised where it stands; a float is a pause in seconds."""
+    """A reply whose body is a list of reads. An exception in it is raised where it stands; a float is a pause in seconds."""
 
     def __init__(self, status: int, headers: HeaderList, reads: Iterable[bytes | UpstreamError | float]) -> None:
         self.status = status

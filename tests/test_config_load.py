@@ -52,7 +52,7 @@ def test_the_defaults_of_the_table_are_those_of_the_shape() -> None:
     """Settings() by hand in a test and the reader's must not drift apart."""
     made = settings({"OPENAI_API_KEY": "k"})
     assert made.timeouts == Timeouts() == Settings().timeouts
-    for name in ("keepalive", "shutdown", "retries", "max_body_bytes", "max_reply_bytes", "max_frame_bytes", "max_json_depth"):
+    for name in ("keepalive", "shutdown", "max_body_bytes", "max_reply_bytes", "max_frame_bytes"):
         assert getattr(made, name) == getattr(Settings(), name)
     assert made.max_concurrency == Settings().max_concurrency
 
@@ -66,7 +66,6 @@ def test_a_flag_wins_over_the_environment_that_over_the_file_that_over_the_defau
     backend = resolved.settings.backends[0]
     assert resolved.settings.port == 3333
     assert (backend.big_model, backend.small_model, backend.api_key) == ("from-environment", "from-file", "sk-file")
-    assert resolved.settings.retries == 2
     origins = {name: value.origin for name, value in resolved.values.items()}
     assert origins == {
         "LISTEN_PORT": "command line",
@@ -145,8 +144,6 @@ def test_a_bad_line_in_the_file_does_not_discard_the_rest(tmp_path: Path) -> Non
         ({"REQUEST_TIMEOUT_SECS": "nan"}, "REQUEST_TIMEOUT_SECS must be a number of seconds of 0 or more, got 'nan'"),
         ({"REQUEST_TIMEOUT_SECS": "inf"}, "REQUEST_TIMEOUT_SECS must be a number of seconds of 0 or more, got 'inf'"),
         ({"ANYLLM_KEEPALIVE_SECS": "0"}, "ANYLLM_KEEPALIVE_SECS must be a number of seconds in 1-86400, got '0'"),
-        ({"ANYLLM_RETRIES": "11"}, "ANYLLM_RETRIES must be a whole number in 0-10, got '11'"),
-        ({"ANYLLM_MAX_JSON_DEPTH": "1"}, "ANYLLM_MAX_JSON_DEPTH must be a whole number in 16-512, got '1'"),
         ({"ANYLLM_MAX_BODY_BYTES": "32MB"}, "ANYLLM_MAX_BODY_BYTES must be a whole number in 1024-1099511627776, got '32MB'"),
         ({"PROXY_OPEN_RELAY": "yes"}, "PROXY_OPEN_RELAY must be 'true' or 'false', got 'yes'"),
         ({"LOG_BODIES": "TRUE"}, "LOG_BODIES must be 'true' or 'false', got 'TRUE'"),
@@ -210,7 +207,6 @@ def test_numbers_times_and_sizes_are_read() -> None:
             "ANYLLM_IDLE_TIMEOUT_SECS": "40",
             "ANYLLM_MAX_BODY_BYTES": "1_048_576",
             "ANYLLM_MAX_CONCURRENCY": "0",
-            "ANYLLM_RETRIES": "0",
             "ANYLLM_HTTP2_UPSTREAM": "true",
             "ANYLLM_DEGRADATION_WARNINGS": "false",
             "ANYLLM_ON_LOSS": "Refuse",
@@ -219,7 +215,7 @@ def test_numbers_times_and_sizes_are_read() -> None:
     )
     assert (made.port, made.host, made.workers) == (8080, "::1", 1)
     assert made.timeouts == Timeouts(2.5, 30.0, 40.0, 0.0)
-    assert (made.max_body_bytes, made.max_concurrency, made.retries) == (1 << 20, 0, 0)
+    assert (made.max_body_bytes, made.max_concurrency) == (1 << 20, 0)
     assert (made.http2_upstream, made.expose_degradation, made.on_loss, made.log_format) == (True, False, "refuse", "text")
 
 
@@ -308,7 +304,7 @@ def test_the_depth_of_trusted_proxies_is_at_least_one() -> None:
         ({"ANTHROPIC_API_KEY": "k", "PROXY_API_KEYS": "k", "BIG_MODEL": "x"}, "BIG_MODEL: not used, the backend is anthropic"),
         ({"TLS_CLIENT_CERT_PASSWORD": "x"}, "TLS_CLIENT_CERT_PASSWORD: ignored, because TLS_CLIENT_CERT_P12 is not set"),
         ({"TRUSTED_PROXY_DEPTH": "2"}, "TRUSTED_PROXY_DEPTH: has no effect without TRUST_PROXY_HEADERS=true"),
-        ({"LOG_BODIES": "1"}, "LOG_BODIES: request and reply bodies are logged; they hold what users wrote"),
+        ({"LOG_BODIES": "1"}, "LOG_BODIES: request bodies are logged; they hold what users wrote"),
         ({"RUST_LOG": "anyllm_proxy=loud"}, "RUST_LOG: ignoring the directive 'anyllm_proxy=loud'"),
         ({"OPENAI_APIKEY": "x"}, "OPENAI_APIKEY: is not a recognized variable; did you mean OPENAI_API_KEY?"),
         ({"PROXY_API_KEY": "x"}, "PROXY_API_KEY: is not a recognized variable; did you mean PROXY_API_KEYS?"),

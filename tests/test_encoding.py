@@ -196,6 +196,17 @@ def _future() -> asyncio.Future[UpstreamError | None]:
 
 
 @every_lane
+async def test_codings_in_several_headers_are_one_list(open_upstream: Open) -> None:
+    packed = brotli.compress(gzip.compress(TEXT))
+    async with raw_upstream([ok(packed, b"content-encoding: gzip", b"content-encoding: br")]) as raw:
+        upstream = open_upstream()
+        reply = await upstream.send(request(raw.port))
+        assert await reply.read(1 << 20) == TEXT
+        assert reply.headers == []
+        await upstream.close()
+
+
+@every_lane
 async def test_a_cut_or_broken_coding_is_an_error_in_every_form(open_upstream: Open) -> None:
     packed = gzip.compress(TEXT)
     for broken in (packed[:-4], packed[:30] + b"?" + packed[31:]):

@@ -1,4 +1,4 @@
-"""The whole server under load that hurts: floods, slow clients, hundreds of streams, thousands of calls, signals, a dead worker."""
+"""The whole server under load that hurts: floods, slow clients, hundreds of streams, a thousand calls, signals, a dead worker."""
 
 from __future__ import annotations
 

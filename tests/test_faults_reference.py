@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.called import SSE, Lane, every_lane, open_lane
-from tests.raw_client import Answer
-from tests.raw_upstream import LAST_CHUNK, Until, chunk, ok
-from tests.speech import (
-    INPUT,
-    OUTPUT,
-    TEXTS,
-    chat_chunk,
-    hear,
-    sent,
-    speak,
-    streamed,
-)
+from tests.called import SSE, Called, Lane, every_lane, open_lane
+from tests.raw_client import Answer, chunked, request
+from tests.raw_upstream import LAST_CHUNK, Hang, Until, chunk, ok
+from tests.speech import INPUT, OUTPUT, PATHS, TEXTS, chat_chunk, hear, question, sent, speak, streamed, whole
 from tests.stage import IMPLS, Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -112,3 +109,91 @@ async def test_the_first_words_are_given_before_the_rest_exists(stage: Stage, la
     seen.set()
     called.is_good_stream(await client.reply())
     client.leave()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="takes the worker's sockets with pidfd_getfd, which only Linux has")
+@pytest.mark.parametrize("impl", IMPLS)
+async def test_neither_side_holds_small_packets_back(stage: Stage, impl: str) -> None:
+    """Without TCP_NODELAY a burst of small events waits 40 ms for the other side's delayed acknowledgement."""
+    gateway = await stage.gateway("openai", impl)
+    case = stage.file([sent(*speak("chat").frames[:3]), Hang()])
+    client = await gateway.start("messages", case)
+    await client.until(TEXTS[0].encode())
+    upstream, ours = stage.upstream.port, gateway.port
+    found = {}
+    for sock in sockets_of(gateway.worker):
+        with sock:
+            ends = {"client": sock.getsockname()[1] == ours, "upstream": sock.getpeername()[1] == upstream}
+            found |= {name: sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for name, is_it in ends.items() if is_it}
+    client.leave()
+    assert found.keys() == {"client", "upstream"} and all(found.values()), found
+
+
+def sockets_of(pid: int) -> Iterator[socket.socket]:
+    """Copies of the connected TCP sockets of a child process."""
+    process = os.pidfd_open(pid)
+    libc = ctypes.CDLL(None, use_errno=True)
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if not str(link.readlink()).startswith("socket:"):
+                continue
+            copy = libc.syscall(_PIDFD_GETFD, process, int(link.name), 0)
+            if copy < 0:
+                pytest.skip(f"the kernel does not allow it: {os.strerror(ctypes.get_errno())}")
+            sock = socket.socket(fileno=copy)
+            if sock.family == socket.AF_INET and sock.getpeername():
+                yield sock
+    os.close(process)
+
+
+_PIDFD_GETFD = 438  # the same on every architecture
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+async def test_a_request_with_a_length_and_chunks_is_the_last_on_its_connection(stage: Stage, impl: str) -> None:
+    called = await open_lane(stage, Lane(impl, "openai", "chat"))
+    case = stage.file([whole("chat")])
+    headers: dict[str, str | None] = {"content-length": "7", "transfer-encoding": "chunked", **case.headers}
+    client = await called.gateway.connect()
+    await client.send(request("POST", PATHS["chat"], b"", headers) + chunked(json.dumps(question("chat")).encode()))
+    called.is_good_document(await client.reply())
+    assert await client.closed()
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+async def test_a_translated_request_is_one_that_the_real_services_accept(stage: Stage, impl: str) -> None:
+    """One limit of tokens under one name, also where the client gave none; thinking of today; tool results where they belong."""
+    messages = await open_lane(stage, Lane(impl, "openai", "messages"))
+    call = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"x": 1}}
+    other = call | {"id": "toolu_2"}
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [call, other, {"type": "text", "text": "so"}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": i, "content": i} for i in ("toolu_1", "toolu_2")]},
+    ]
+    body = await sent_upstream(messages, messages=turns, thinking={"type": "adaptive"})
+    assert len({"max_tokens", "max_completion_tokens"} & body.keys()) == 1
+    roles = [turn["role"] for turn in body["messages"]]
+    assert roles == ["user", "assistant", "tool", "tool"], "a service refuses anything between calls and their results"
+    assert [turn["tool_call_id"] for turn in body["messages"][2:]] == ["toolu_1", "toolu_2"]
+
+    chat = await open_lane(stage, Lane(impl, "anthropic", "chat"))
+    calls = [{"id": i, "type": "function", "function": {"name": "f", "arguments": "{}"}} for i in ("a", "b")]
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "a", "content": "1"},
+        {"role": "tool", "tool_call_id": "b", "content": "2"},
+    ]
+    schema = {"name": "n", "schema": {"type": "object", "properties": {}, "additionalProperties": False}}
+    body = await sent_upstream(chat, messages=turns, response_format={"type": "json_schema", "json_schema": schema})
+    assert body["max_tokens"] > 0 and "max_completion_tokens" not in body
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"], "both results belong into one turn"
+    assert [part["tool_use_id"] for part in body["messages"][2]["content"]] == ["a", "b"]
+    assert "additionalProperties" in json.dumps(body), "the format of the answer was dropped"
+
+
+async def sent_upstream(called: Called, **more: Any) -> dict[str, Any]:
+    case = called.stage.file([whole(called.lane.up)])
+    called.is_good_document(await called.gateway.call(called.lane.tongue, case, **more))
+    return dict(json.loads(case.requests[0].body))

@@ -279,6 +279,14 @@ async def test_every_answer_carries_the_request_id() -> None:
     assert len(made) == 36
 
 
+async def test_an_anthropic_client_finds_a_request_id_where_its_sdk_looks() -> None:
+    app, _ = open_app(OPENAI, good(CHAT_REPLY))
+    answer = await ask(app, "POST", "/v1/messages", MESSAGES)
+    assert answer.headers["request-id"] == answer.headers["x-request-id"]
+    app, _ = open_app(ANTHROPIC, good(MESSAGE_REPLY, headers=[*JSON, (b"request-id", b"req_up")]))
+    assert (await ask(app, "POST", "/v1/messages", MESSAGES)).headers["request-id"] == "req_up"
+
+
 async def test_a_loss_is_announced_by_path_and_refused_where_the_operator_says_so() -> None:
     body = MESSAGES | {"top_k": 5}
     app, network = open_app(OPENAI, good(CHAT_REPLY))

@@ -145,6 +145,39 @@ async def test_a_protocol_switch_is_refused(open_upstream: Open) -> None:
 
 
 @http1_lanes
+async def test_an_offer_to_switch_protocols_is_no_switch(open_upstream: Open) -> None:
+    async with raw_upstream([ok(b"hi", b"upgrade: h2,h2c", b"connection: Upgrade, Keep-Alive")]) as raw:
+        upstream = open_upstream()
+        for _ in range(2):
+            assert await (await upstream.send(request(raw.port))).read(9) == b"hi"
+        assert len(raw.connections) == 1
+        await upstream.close()
+
+
+@http1_lanes
+async def test_what_came_before_garbage_in_the_same_read_is_given_first(open_upstream: Open) -> None:
+    async with raw_upstream([CHUNKED + chunk(b"good") + chunk(b" and") + b"zz\r\n", Hang()]) as raw:
+        upstream = open_upstream()
+        reply = await upstream.send(request(raw.port))
+        assert await reply.chunk() == b"good and"
+        with pytest.raises(UpstreamBroken, match="not answer in valid HTTP"):
+            await reply.chunk()
+        await upstream.close()
+
+
+@http1_lanes
+async def test_a_connection_whose_answer_is_not_taken_yet_can_be_used_again(open_upstream: Open) -> None:
+    async with raw_upstream([ok(b"x" * 200_000)], [ok(b"hi")]) as raw:
+        upstream = open_upstream()
+        large = await upstream.send(request(raw.port))
+        await settle()
+        small = await upstream.send(request(raw.port))
+        assert await small.read(9) == b"hi"
+        assert await large.read(1 << 20) == b"x" * 200_000
+        await upstream.close()
+
+
+@http1_lanes
 async def test_a_late_death_is_not_taken_for_a_stale_connection(open_upstream: Open, monkeypatch: Any) -> None:
     monkeypatch.setattr(connection, "STALE_SECONDS", 0.05)
     async with raw_upstream([ok(b"1")], [Sleep(0.2), Close()], [ok(b"no")]) as raw:

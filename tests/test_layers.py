@@ -1,4 +1,4 @@
-"""Imports go down only: app -> gateway -> (policy | bridge, router, upstream, relay) -> (wire | dialects | providers) -> neutral."""
+"""Imports go down only: app -> gateway -> (policy | bridge, router, relay) -> (wire | dialects | providers) -> neutral."""
 
 from __future__ import annotations
 

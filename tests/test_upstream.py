@@ -172,6 +172,7 @@ GARBAGE = {
     "a bad chunk size": CHUNKED + b"zz\r\nhi\r\n",
     "a chunk longer than said": CHUNKED + b"2\r\nhello\r\n",
     "another transfer-encoding": head(b"transfer-encoding: gzip, chunked") + LAST_CHUNK,
+    "two transfer-encodings": head(b"transfer-encoding: gzip", b"transfer-encoding: chunked") + LAST_CHUNK,
     "a space before the colon": head(b"x-a : 1", b"content-length: 0"),
     "a NUL in a header": head(b"x-a: 1\0", b"content-length: 0"),
     "an unknown content coding": ok(b"hi", b"content-encoding: compress"),

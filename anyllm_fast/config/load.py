@@ -77,7 +77,6 @@ def _read(reader: Reader) -> Settings:
         proxy=_read_proxy(reader),
         http2_upstream=reader.flag("ANYLLM_HTTP2_UPSTREAM"),
         timeouts=_read_timeouts(reader),
-        retries=reader.count("ANYLLM_RETRIES"),
         proxy_key_digests=digests,
         open_relay=open_relay,
         ip_allowlist=_read_allowlist(reader),
@@ -87,7 +86,6 @@ def _read(reader: Reader) -> Settings:
         max_body_bytes=reader.count("ANYLLM_MAX_BODY_BYTES"),
         max_reply_bytes=reader.count("ANYLLM_MAX_REPLY_BYTES"),
         max_frame_bytes=reader.count("ANYLLM_MAX_FRAME_BYTES"),
-        max_json_depth=reader.count("ANYLLM_MAX_JSON_DEPTH"),
         max_concurrency=reader.count("ANYLLM_MAX_CONCURRENCY"),
         on_loss=cast(Literal["announce", "refuse"], reader.choice("ANYLLM_ON_LOSS")),
         expose_degradation=reader.flag("ANYLLM_DEGRADATION_WARNINGS"),
@@ -177,7 +175,7 @@ def _risks(settings: Settings, backend: Backend) -> list[Note]:
             warning("PROXY_OPEN_RELAY", f"whoever reaches {settings.host}:{settings.port} spends your {backend.name} key")
         )
     if settings.log_bodies:
-        notes.append(warning("LOG_BODIES", "request and reply bodies are logged; they hold what users wrote"))
+        notes.append(warning("LOG_BODIES", "request bodies are logged; they hold what users wrote"))
     if settings.port < 1024:
         notes.append(info("LISTEN_PORT", f"{settings.port} is a privileged port on many systems"))
     if settings.workers > cores():

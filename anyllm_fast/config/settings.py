@@ -113,7 +113,6 @@ class Settings(_Masked, frozen=True, kw_only=True):
     proxy: Proxy = Proxy()
     http2_upstream: bool = False
     timeouts: Timeouts = Timeouts()
-    retries: int = 2
 
     proxy_key_digests: tuple[bytes, ...] = ()  # SHA-256 of each key's UTF-8 bytes
     open_relay: bool = False
@@ -125,7 +124,6 @@ class Settings(_Masked, frozen=True, kw_only=True):
     max_body_bytes: int = 32 << 20
     max_reply_bytes: int = 64 << 20  # of a reply that is not streamed
     max_frame_bytes: int = 16 << 20  # of one event of a stream
-    max_json_depth: int = 128
     max_concurrency: int = 2000  # calls per backend and worker
 
     on_loss: Literal["announce", "refuse"] = "announce"

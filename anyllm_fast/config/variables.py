@@ -248,14 +248,6 @@ _UPSTREAM = (
         "Limit from the request's last byte to the reply's first. Reasoning models think in silence for minutes. 0: none.",
     ),
     _used("Upstream connections", "ANYLLM_IDLE_TIMEOUT_SECS", "seconds", "900", "Limit between two reads of a reply. 0: none."),
-    _used(
-        "Upstream connections",
-        "ANYLLM_RETRIES",
-        "count",
-        "2",
-        "How often a call that failed before its reply began is sent again (408, 429, 5xx).",
-        most=10,
-    ),
     _used("Upstream connections", "ANYLLM_HTTP2_UPSTREAM", "flag", "false", "Speak HTTP/2 to backends that offer it."),
     _used("Upstream connections", "TLS_CA_CERT", "path", "", "PEM file of authorities to trust beside the system's."),
     _used("Upstream connections", "TLS_CLIENT_CERT_P12", "path", "", "PKCS#12 file with the client certificate for mutual TLS."),
@@ -312,7 +304,6 @@ _LIMITS = (
         "Limits", "ANYLLM_MAX_REPLY_BYTES", "count", "67108864", "Largest reply that is not streamed.", least=1024, most=1 << 40
     ),
     _used("Limits", "ANYLLM_MAX_FRAME_BYTES", "count", "16777216", "Largest single event of a stream.", least=1024, most=1 << 40),
-    _used("Limits", "ANYLLM_MAX_JSON_DEPTH", "count", "128", "Deepest nesting of a request's JSON.", least=16, most=512),
     _used(
         "Limits",
         "ANYLLM_MAX_CONCURRENCY",
@@ -351,7 +342,7 @@ _LOGS = (
         "Log lines on stdout as `json` or `text`.",
         choices=["json", "text", "pretty", "human"],
     ),
-    _used("Logs and announcements", "LOG_BODIES", "flag", "false", "Log request and reply bodies. They hold what users wrote."),
+    _used("Logs and announcements", "LOG_BODIES", "flag", "false", "Log the first 16 KiB of request bodies: what users wrote."),
     _used(
         "Logs and announcements",
         "ANYLLM_DEGRADATION_WARNINGS",

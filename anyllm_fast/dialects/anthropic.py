@@ -103,6 +103,7 @@ class AnthropicMessages:
     """Implements neutral.dialect.Dialect."""
 
     name: str = "anthropic"
+    request_id_header: bytes = b"request-id"
     content_type_stream: bytes = b"text/event-stream; charset=utf-8"
     keepalive: bytes = b'event: ping\ndata: {"type": "ping"}\n\n'
 

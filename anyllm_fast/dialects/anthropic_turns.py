@@ -109,6 +109,8 @@ class Conversation:
 
     def _message(self, role: str, turn: Turn | None) -> _Message:
         """The message that takes a turn's blocks: the last one if it has the role, unless it was sent apart in this dialect."""
+        while self._messages and not self._messages[-1].blocks and not self._outgoing.own:
+            self._messages.pop()  # nothing of it was left to say
         if self._messages:
             last = self._messages[-1]
             if last.role == role and (last.results or not self._outgoing.own):

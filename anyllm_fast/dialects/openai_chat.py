@@ -100,6 +100,7 @@ class OpenAIChat:
     """Implements neutral.dialect.Dialect."""
 
     name: str = "openai_chat"
+    request_id_header: bytes = b"x-request-id"
     content_type_stream: bytes = b"text/event-stream; charset=utf-8"
     keepalive: bytes = b": keep-alive\n\n"
 

@@ -251,6 +251,8 @@ def _write_server_tool(tool: ServerTool, tools: list[Json | Raw], out: Json, out
         place: Where = (tool.where, "user_location")
         said = open_object(tool.user_location, place)
         near = {name: value for name in _PLACE if (value := take_string(said, name, place)) is not None}
+        said.pop("type", None)
+        outgoing.private({}, leftovers(said), place)
         options["user_location"] = {"type": "approximate", "approximate": near}
     out["web_search_options"] = options
     for name, value in (

@@ -62,6 +62,8 @@ class Dialect(Protocol):
 
     name: str
     content_type_stream: bytes
+    request_id_header: bytes
+    """The reply header in which the vendor's SDKs look for a request id to show in their errors."""
     keepalive: bytes
     """A frame that may be sent between two others to keep an idle connection open; b"" where clients take none."""
 
@@ -116,6 +118,9 @@ class Dialect(Protocol):
 
 class Encoder(Sink, Protocol):
     """A Sink that appends bytes."""
+
+    losses: list[str]
+    """Names of what it could not carry, each once."""
 
     def take(self) -> bytes:
         """What was appended since the last call."""

@@ -1,4 +1,4 @@
-"""What could not be carried, by path of the source body. Collects; whether it is announced or refused is the gateway's business."""
+"""What could not be carried, by path of the source body. Collects; announcing or refusing it is the gateway's business."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ class Auth(Policy):
     """Lets in who shows one of PROXY_API_KEYS as x-api-key, x-goog-api-key or Bearer, in this order.
 
     A key is looked up by its SHA-256 digest, and every configured digest is compared in constant time. Without keys nobody is let
-    in, unless the operator opened the relay by name (PROXY_OPEN_RELAY: any credential will do) or there is nothing to protect (demo).
+    in, unless the operator opened the relay by name (PROXY_OPEN_RELAY: any credential will do) or there is nothing to protect
+    (demo).
     """
 
     def __init__(self, digests: tuple[bytes, ...], open_relay: bool) -> None:

@@ -1,4 +1,4 @@
-"""One line per call. Written by a thread, in batches: the event loop only appends. Never a body, never a credential."""
+"""One line per call, written by a thread: the event loop only appends. No credential, and no body unless LOG_BODIES."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from anyllm_fast.config import Settings
 
 _LEVELS = {"off": 60, "error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 _QUEUE_LIMIT = 10_000
+_BODY_SHOWN = 16384
 _encode = msgspec.json.Encoder().encode
 
 
@@ -25,9 +26,10 @@ class Log(Policy):
     stop the fleet. The count is written as soon as writing works again.
     """
 
-    def __init__(self, level: str, form: str) -> None:
-        self._threshold = _LEVELS.get(level, 20)
-        self._write = _text if form == "text" else _json
+    def __init__(self, settings: Settings) -> None:
+        self._threshold = _LEVELS.get(settings.log_level, 20)
+        self._write = _text if settings.log_format == "text" else _json
+        self._bodies = settings.log_bodies
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._dropped = 0
         self._thread = threading.Thread(target=self._drain, name="log", daemon=True)
@@ -35,7 +37,7 @@ class Log(Policy):
 
     @classmethod
     def open(cls, settings: Settings) -> Log | None:
-        return None if _LEVELS.get(settings.log_level, 20) >= 60 else cls(settings.log_level, settings.log_format)
+        return None if _LEVELS.get(settings.log_level, 20) >= 60 else cls(settings)
 
     def settle(self, call: Call) -> None:
         outcome = call.outcome
@@ -55,7 +57,10 @@ class Log(Policy):
         if self._lines.qsize() >= _QUEUE_LIMIT:
             self._dropped += 1
             return
-        self._lines.put(_fields(call, level))
+        line = _fields(call, level)
+        if self._bodies:
+            line["request_body"] = call.body[:_BODY_SHOWN].decode("utf-8", "replace")
+        self._lines.put(line)
 
     def close(self) -> None:
         """Writes what is left; at most a second."""

@@ -39,9 +39,9 @@ def target(backend: Backend) -> Target:
 def profile_of(model: str, *, official: bool, stream_usage: bool) -> Profile:
     """Facts about a model behind a Chat endpoint.
 
-    At OpenAI's own hosts the model's name tells what it takes. Any other host is taken for what most of them are: vLLM and its like,
-    which know max_tokens and reasoning_effort. top_k is no parameter of this API, so no host gets it unasked. Sources: the parameter notes of
-    platform.openai.com/docs/api-reference/chat and docs.vllm.ai's OpenAI-compatible server page.
+    At OpenAI's own hosts the model's name tells what it takes. Any other host is taken for what most of them are: vLLM and its
+    like, which know max_tokens and reasoning_effort. top_k is no parameter of this API, so no host gets it unasked. Sources: the
+    parameter notes of platform.openai.com/docs/api-reference/chat and docs.vllm.ai's OpenAI-compatible server page.
     """
     name = model.rsplit("/", 1)[-1].lower()
     reasons = _REASONS.match(name) is not None

@@ -174,6 +174,7 @@ class Http1Connection(asyncio.Protocol):
             self._feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self._complete:
+                self._give_rest(reply)
                 self.fail(UpstreamBroken(self._explain(error)))
                 return
             self._extra = True
@@ -249,7 +250,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _read_framing(self, reply: Http1Reply, known: dict[bytes, bytes]) -> None:
         """Takes note of what the headers say about the body and drops what the parser has undone."""
-        reply.encoding = known.get(b"content-encoding", b"")
+        reply.encoded = b"content-encoding" in known
         length = known.get(b"content-length")
         coding = known.get(b"transfer-encoding")
         if coding is None:
@@ -257,13 +258,23 @@ class Http1Connection(asyncio.Protocol):
             self._until_close = length is None and not self._keep
         elif coding.lower() == b"chunked":
             reply.length = -1
-            reply.headers = [header for header in reply.headers if header[0] != b"transfer-encoding"]
+            kept = [header for header in reply.headers if header[0] != b"transfer-encoding"]
+            if len(kept) != len(reply.headers) - 1:
+                raise _Refused("several transfer-encodings")
+            reply.headers = kept
         else:
             raise _Refused("a transfer-encoding other than chunked")
         if b"keep-alive" in known:
             self.keep_alive = _keep_alive_seconds(known[b"keep-alive"])
 
     # The ends of an exchange
+
+    def _give_rest(self, reply: Http1Reply) -> None:
+        """What the read held before the parser stumbled is as good as what came in the reads before."""
+        if self._parts:
+            rest = b"".join(self._parts)
+            self._parts.clear()
+            reply.deliver(rest)
 
     def _bounded(self, reply: Http1Reply, headless: bool, size: int) -> bool:
         """A read without body bytes: part of the head, a trailer, a chunk's extension. Endless ones are refused."""

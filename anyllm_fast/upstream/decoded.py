@@ -15,10 +15,10 @@ from .bounds import too_large
 from .encoding import BrokenCoding, Decoder, UnknownCoding, open_decoder
 
 
-def open_decoded(reply: UpstreamReply, encoding: bytes) -> UpstreamReply:
-    """`reply` without the codings that its content-encoding header names. Raises UpstreamBroken for unknown ones."""
+def open_decoded(reply: UpstreamReply) -> UpstreamReply:
+    """`reply` without the codings that its content-encoding headers name. Raises UpstreamBroken for unknown ones."""
     try:
-        decoder = open_decoder(encoding)
+        decoder = open_decoder(b",".join([value for name, value in reply.headers if name == b"content-encoding"]))
     except UnknownCoding as error:
         reply.abort()
         raise UpstreamBroken(f"the upstream's answer cannot be read: {error}") from None

@@ -83,7 +83,7 @@ class Http1Upstream:
                 reply.abort()
                 raise
             if reply.status:
-                return reply if not reply.encoding else open_decoded(reply, reply.encoding)
+                return open_decoded(reply) if reply.encoded else reply
             if not connection.stale:
                 raise reply.failure()
             connection = None

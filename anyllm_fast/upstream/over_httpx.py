@@ -74,8 +74,7 @@ class HttpxUpstream:
                 continue
             reply.on_idle = self._keep
             reply.on_abort = self._drop
-            encoding = dict(reply.headers).get(b"content-encoding", b"")
-            return open_decoded(reply, encoding) if encoding else reply
+            return open_decoded(reply)
 
     async def close(self) -> None:
         self._idle.clear()
@@ -193,7 +192,6 @@ class _Exchange:
         self._tunnelling = False
         self._total_first = False
         self._sent_at = inf
-        self._reused = slot.network.connects > 0
         self._connects = slot.network.connects
         self._received = 0
 
@@ -264,7 +262,7 @@ class _Exchange:
         network = self._slot.network
         if network.received > self._received:
             return UpstreamBroken(f"{name} broke off in the middle of its headers or did not answer in valid HTTP: {error}")
-        self.stale = self._reused and network.connects == self._connects and self._loop.time() < self._sent_at + STALE_SECONDS
+        self.stale = network.connects == self._connects and self._loop.time() < self._sent_at + STALE_SECONDS
         return UpstreamBroken(f"{name} closed the connection before it answered")
 
 

@@ -32,7 +32,7 @@ class Http1Reply:
         "_size",
         "_waiter",
         "arrival",
-        "encoding",
+        "encoded",
         "ended",
         "error",
         "headers",
@@ -44,7 +44,7 @@ class Http1Reply:
     # What the head says; before it is there `status` is 0 and the rest is unset.
     headers: HeaderList
     http_version: str
-    encoding: bytes
+    encoded: bool  # there is a content-encoding header
     length: int  # -1: not said
 
     def __init__(self, connection: Http1Connection) -> None:
