@@ -91,8 +91,6 @@ class Gateway:
         try:
             if reply.status >= 400:
                 raise await self._refusal(call, bridge, reply)
-            if reply.status >= 300:
-                raise UpstreamBroken(f"the upstream answered with a redirect ({reply.status}), which is never followed")
             call.response_headers += headers.to_client(reply.headers, target.dialect, call.dialect.name)
             if call.stream:
                 await Relay(call, bridge, reply, self.settings).run()
@@ -111,9 +109,10 @@ class Gateway:
         return target
 
     async def forward(self, call: Call, target: Target, path: bytes, payload: bytes, timeouts: Timeouts) -> UpstreamReply:
+        """The reply to a POST, or to a GET where there is no payload. Raises UpstreamError, also for a redirect."""
         request = UpstreamRequest(
             target.origin,
-            b"POST",
+            b"POST" if payload else b"GET",
             path,
             headers.to_upstream(call, target),
             payload,
@@ -121,6 +120,9 @@ class Gateway:
         )
         reply = await self.upstreams[target.name].send(request)
         call.outcome.upstream_status = reply.status
+        if 300 <= reply.status < 400:
+            reply.abort()
+            raise UpstreamBroken(f"the upstream answered with a redirect ({reply.status}), which is never followed")
         return reply
 
     async def _whole_reply(self, call: Call, bridge: Bridge, reply: UpstreamReply) -> None:

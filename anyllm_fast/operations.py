@@ -14,11 +14,11 @@ from anyllm_fast._impl import IMPL
 from anyllm_fast.bridge import refused
 from anyllm_fast.call import Call, Operation, Target
 from anyllm_fast.dialects import DIALECTS
-from anyllm_fast.errors import NotFound, UpstreamBroken
+from anyllm_fast.errors import NotFound, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import ModelInfo
 from anyllm_fast.policy.metrics import Metrics, as_json, as_prometheus
 from anyllm_fast.relay import answer
-from anyllm_fast.upstream import Timeouts, UpstreamRequest
+from anyllm_fast.upstream import Timeouts
 from anyllm_fast.wire import splice_model
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LIST_LIMIT = 8 << 20
 _LIST_TIMEOUTS = Timeouts(5.0, 10.0, 10.0, 15.0)
+_NO_LIST = (404, 405, 501)
 _APPROXIMATE = b"approximate (tiktoken o200k_base); do not use for billing"
 
 
@@ -82,37 +83,61 @@ async def _upstream_count(gateway: Gateway, call: Call, target: Target, path: by
     try:
         raw = await reply.read(_LIST_LIMIT)
         passed = headers.to_client(reply.headers, target.dialect, call.dialect.name)
-        if reply.status >= 300:
+        if reply.status >= 400:
             error = refused(DIALECTS[target.dialect].read_error(reply.status, raw), reply.status, passed)
             error.verbatim = raw if raw[:1] == b"{" else None
             raise error
+        _check_count(raw, target)
         call.response_headers += passed
         await answer(call, 200, raw)
     finally:
         reply.abort()
 
 
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_decode_count = msgspec.json.Decoder(_Count).decode
+
+
+def _check_count(raw: bytes, target: Target) -> None:
+    """Raises UpstreamError for a success that is no count."""
+    try:
+        _decode_count(raw)
+    except ValueError as error:  # msgspec's errors are ValueErrors
+        failure = DIALECTS[target.dialect].read_failure(raw)
+        if failure is not None:
+            raise refused(failure, 502) from None
+        raise UpstreamBroken(f"the upstream's count of tokens cannot be read: {error}") from None
+
+
 async def _known_models(gateway: Gateway, call: Call) -> list[ModelInfo]:
-    """The default backend's own list; where it has none to give, the names that the configuration maps."""
-    target = gateway.router.target(call)
-    call.target = target
+    """The backend's own list; where the host has none, the names that the configuration maps to."""
+    target = call.target = gateway.router.target(call)
     try:
         return await _upstream_models(gateway, call, target)
-    except UpstreamBroken:
-        return []
+    except UpstreamRefused as error:
+        if error.status not in _NO_LIST:
+            raise
+    backend = next(backend for backend in gateway.settings.backends if backend.name == target.name)
+    return [ModelInfo(name) for name in dict.fromkeys((backend.big_model, backend.small_model)) if name]
 
 
 async def _upstream_models(gateway: Gateway, call: Call, target: Target) -> list[ModelInfo]:
-    request = UpstreamRequest(target.origin, b"GET", target.models, headers.to_upstream(call, target), b"", _LIST_TIMEOUTS)
-    reply = await gateway.upstreams[target.name].send(request)
+    reply = await gateway.forward(call, target, target.models, b"", _LIST_TIMEOUTS)
     try:
-        call.outcome.upstream_status = reply.status
         raw = await reply.read(_LIST_LIMIT)
-        if reply.status >= 300:
-            raise refused(DIALECTS[target.dialect].read_error(reply.status, raw), reply.status)
     finally:
         reply.abort()
-    return DIALECTS[target.dialect].read_models(raw)
+    dialect = DIALECTS[target.dialect]
+    failure = dialect.read_error(reply.status, raw) if reply.status >= 400 else dialect.read_failure(raw)
+    if failure is not None:
+        raise refused(failure, reply.status if reply.status >= 400 else 502)
+    try:
+        return dialect.read_models(raw)
+    except ValueError as error:
+        raise UpstreamBroken(f"the upstream's list of models cannot be read: {error}") from None
 
 
 OPERATIONS: dict[Operation, Callable[[Gateway, Call], Awaitable[None]]] = {

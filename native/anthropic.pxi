@@ -299,17 +299,19 @@ cdef class AnthropicDecoder(Decoder):
         if same(kind, b"text"):
             b.kind = BLOCK_TEXT
             return self.start_text(c, sink)
-        self.after_text = False
         if same(kind, b"thinking"):
+            self.after_text = False
             b.kind = BLOCK_THINKING
             put_span(&b.signature, string(c[C_SIGNATURE]))
             if string(c[C_THINKING]).n:
                 b.fed = True
                 sink.on_thinking(string(c[C_THINKING]))
         elif same(kind, b"redacted_thinking"):
+            self.after_text = False
             b.kind = BLOCK_REDACTED
             sink.on_redacted(string(c[C_DATA]))
         elif same(kind, b"tool_use"):
+            self.after_text = False
             b.kind = BLOCK_CALL
             self.start_call(b, c, sink)
         else:

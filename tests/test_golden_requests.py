@@ -1,6 +1,6 @@
 """Every request in tests/corpus/requests, read by its dialect and written by the other, against tests/golden/requests.
 
-A golden file is named <source>_to_<target>_<what> and holds the body that is sent and the losses that are announced, or the refusal.
+A golden file is named <source>_to_<target>_<what> and holds the body that is sent and the announced losses, or the refusal.
 UPDATE_GOLDEN=1 writes them anew; read the difference before you keep it.
 """
 

@@ -63,6 +63,7 @@ SILENT: dict[str, dict[str, str]] = {
     },
     "openai_chat": {
         r"^\.model(=|$)": "the target's model takes its place",
+        r"<AssistantMessage>$": "an empty message",
         r"\.image_url\.detail$": "auto is the default",
         r"\.(tool_calls|functions|tools|logit_bias|metadata|prompt_cache_options|stream_options)$": "an empty list or object",
         r"\.modalities\[\]$": "text is the default",

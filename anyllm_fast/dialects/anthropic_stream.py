@@ -164,7 +164,8 @@ class AnthropicDecoder:
         if kind == b"text":
             self._start_text(content, sink)
             return
-        self._after_text = False
+        if kind in KNOWN:  # others leave the sink where it was
+            self._after_text = False
         if kind == b"thinking":
             block.signature = string(content.signature)
             if span := string(content.thinking):

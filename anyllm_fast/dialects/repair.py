@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast.dialects.upstream_error import clean, read_failure
+from anyllm_fast.dialects.upstream_error import clean, read_error, read_failure
 from anyllm_fast.neutral.stream import Failure
 from anyllm_fast.neutral.usage import Usage
 
@@ -122,8 +122,12 @@ def unreadable(data: bytes, why: str) -> Failure:
 
 def in_stream_error(data: bytes) -> Failure:
     """The error that a frame says it is, in any form."""
+    if known := read_failure(data):
+        return known
+    if data[:1] == b"{":
+        return read_error(500, data)
     text = clean(data.decode("utf-8", "replace")) or "nothing"
-    return read_failure(data) or Failure("api", f"the upstream sent an error event that says {text}", 502)
+    return Failure("api", f"the upstream sent an error event that says {text}", 502)
 
 
 # -- raw members -------------------------------------------------------------------------------------------------------
