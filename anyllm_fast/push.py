@@ -16,6 +16,8 @@ from anyllm_fast.neutral.stream import Failure, Pipe
 from anyllm_fast.upstream import UpstreamReply
 
 _BODY = "http.response.body"
+_LAST_CHUNK = 0.25
+"""Seconds that an upstream has to end its body after the terminator of its stream: then the connection can be used again."""
 _BURST = 1 << 18
 """Bytes after which the loop gets its turn: libuv reads a socket up to 32 times in a row, and sends to a client that has gone
 succeed at once, so a flood would keep everybody waiting, also the news that the client has gone."""
@@ -34,6 +36,7 @@ class Push:
     __slots__ = (
         "_blocked",
         "_burst",
+        "_drained",
         "_finished",
         "_loop",
         "_over",
@@ -55,6 +58,7 @@ class Push:
         self._over: asyncio.Future[None] = loop.create_future()
         self._blocked = False
         self._burst = 0
+        self._drained = False
         self._waiting: list[bytes] = []  # one read at most: reading stops while a send is pending
         self.time = loop.time
         self.last = loop.time()
@@ -64,9 +68,12 @@ class Push:
         """Sends `first`, then what the reply brings, until the pipe has ended."""
         if first or self._pipe.ended:
             self._put(first)
-        if not self._pipe.ended:
-            self._reply.attach(self._on_data, self._on_end)
+        self._reply.attach(self._on_data, self._on_end)
+        if self._blocked:  # attaching has resumed it
+            self._reply.pause()
         await self._over
+        if not self._drained:
+            self._loop.call_later(_LAST_CHUNK, self._reply.abort)
 
     def beat(self, frame: bytes) -> None:
         """Sends a keep-alive frame, unless the client has yet to take what it was sent."""
@@ -74,6 +81,9 @@ class Push:
             self._put(frame)
 
     def _on_data(self, data: bytes) -> None:
+        if self._pipe.ended:  # more behind the terminator: who knows for how long
+            self._reply.abort()
+            return
         out = self._pipe.feed(data)
         if out or self._pipe.ended:
             self._put(out)
@@ -84,6 +94,7 @@ class Push:
             self._loop.call_soon(self._breathe)
 
     def _on_end(self, error: UpstreamError | None) -> None:
+        self._drained = True
         pipe = self._pipe
         if not pipe.ended:
             self._put(pipe.finish() if error is None else pipe.fail(Failure(error.kind, error.message, error.status)))

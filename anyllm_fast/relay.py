@@ -79,6 +79,7 @@ class Relay:
                 await self._push.run(first)
             else:
                 await self._relay(first)
+                self._reply.abort()  # its body may go on behind the terminator
         finally:
             if self._heartbeat is not None:
                 self._heartbeat.cancel()

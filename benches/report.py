@@ -133,7 +133,7 @@ def readme_block(result: Result) -> str:
         BEGIN,
         "",
         f"{result['date']}, {machine['cpus']} CPUs ({machine['cpu']}), {machine['memory_gb']} GB, Linux {machine['kernel']}; "
-        f"{pinned}; {result['form']} form, medians of {result['rounds']} rounds.",
+        f"{pinned}; {result['form']} form, {rounds_of(result)}.",
         "",
         *(f"- {system}: {result['about'][system]}; {version}" for system, version in result["versions"].items()),
         "",
@@ -142,6 +142,10 @@ def readme_block(result: Result) -> str:
         END,
     ]
     return "\n".join(lines)
+
+
+def rounds_of(result: Result) -> str:
+    return "one round" if result["rounds"] == 1 else f"medians of {result['rounds']} rounds"
 
 
 def write_readme(result: Result, path: Path) -> None:

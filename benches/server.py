@@ -90,7 +90,7 @@ def weigh_streams(run: Run) -> None:
             with running(run, system, lane.upstream) as (tree, port, _):
                 each, sample = measure.stream_memory(run.tools, lane, tree, port)
             if sample["errors"]:
-                run.problems.append(f"{system.name}, {lane.name}: {sample['errors']} errors, {sample['shown_errors']}")
+                run.problems.append(f"{system.name}, {lane.name}: {sample['errors']} errors; {sample['shown_errors'][0][:60]}")
             else:
                 run.note(system, f"stream_kb_{lane.name}", each)
             say(f"  {lane.name:5} {system.name:12} {each:6.1f} KB per open stream, {sample['errors']} errors")

@@ -211,6 +211,7 @@ cdef class ChatDecoder(Decoder):
     cdef int read_media(self, Span name, Span raw, Sink sink) except -1:
         if is_object(raw) or is_array(raw):
             self.effects += 2
+            self.settle(sink)
             self.came = True
             sink.on_private(name, raw)
         return 0
@@ -301,6 +302,7 @@ cdef class ChatDecoder(Decoder):
         if string(b[B_SIGNATURE]).n:
             self.seal(string(b[B_SIGNATURE]), sink)
         if string(b[B_DATA]).n:
+            self.end_thought(sink)
             sink.on_private(text(b"reasoning_details"), raw)
         return 0
 

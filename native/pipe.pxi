@@ -243,22 +243,20 @@ cdef class Watch:
         return True
 
     cdef bytes forward(self, bytes chunk):
-        # Everything up to the last blank line. A chunk that ends on one, with nothing before it, is returned itself.
-        cdef Py_ssize_t end = self.framer.boundary, n = PyBytes_GET_SIZE(chunk)
-        cdef bytes out
-        if end == n and not self.held.n:
-            return chunk
-        out = self.released(chunk, end)
-        put(&self.held, PyBytes_AS_STRING(chunk) + end, n - end)
+        # Everything up to the last blank line; the rest waits.
+        cdef Py_ssize_t end = self.framer.boundary
+        cdef bytes out = self.released(chunk, end)
+        put(&self.held, PyBytes_AS_STRING(chunk) + end, PyBytes_GET_SIZE(chunk) - end)
         return out
 
     cdef bytes released(self, bytes chunk, Py_ssize_t end):
-        # What was held, and the chunk up to `end`; nothing if the frame that is held did not end.
+        # What was held, and the chunk up to `end`; nothing if the frame that is held did not end. A chunk that leaves whole, with
+        # nothing before it, is returned itself.
         cdef bytes out
         if not end:
             return b""
         if not self.held.n:
-            return PyBytes_FromStringAndSize(PyBytes_AS_STRING(chunk), end)
+            return chunk if end == PyBytes_GET_SIZE(chunk) else PyBytes_FromStringAndSize(PyBytes_AS_STRING(chunk), end)
         put(&self.held, PyBytes_AS_STRING(chunk), end)
         out = PyBytes_FromStringAndSize(self.held.p, self.held.n)
         trim(&self.held, 65536)

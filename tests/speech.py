@@ -147,13 +147,17 @@ def whole(tongue: Tongue, text: str = TEXT) -> bytes:
 class Heard:
     """What a client understood. `ended`: the terminator came; `error`: what its SDK would raise."""
 
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
     stop: str | None = None
     ended: bool = False
     error: dict[str, Any] | None = None
     usage: tuple[int, int] | None = None
     after_end: int = 0
     kinds: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 def hear(tongue: Tongue, stream: bytes | bytearray) -> Heard:
@@ -178,7 +182,7 @@ def _hear_chunk(heard: Heard, data: str) -> None:
     if usage := body.get("usage"):
         heard.usage = (usage["prompt_tokens"], usage["completion_tokens"])
     for choice in body["choices"]:
-        heard.text += choice["delta"].get("content") or ""
+        heard.pieces.append(choice["delta"].get("content") or "")
         heard.stop = choice.get("finish_reason") or heard.stop
 
 
@@ -190,7 +194,7 @@ def _hear_event(heard: Heard, event: str, body: dict[str, Any]) -> None:
     elif event == "message_start":
         heard.usage = (body["message"]["usage"]["input_tokens"], body["message"]["usage"]["output_tokens"])
     elif event == "content_block_delta" and body["delta"]["type"] == "text_delta":
-        heard.text += body["delta"]["text"]
+        heard.pieces.append(body["delta"]["text"])
     elif event == "message_delta":
         heard.stop = body["delta"]["stop_reason"]
         known = heard.usage or (0, 0)
@@ -206,9 +210,9 @@ def read_document(tongue: Tongue, body: bytes | bytearray) -> Heard:
     if tongue == "chat":
         (choice,) = reply["choices"]
         counts = (usage["prompt_tokens"], usage["completion_tokens"])
-        return Heard(choice["message"]["content"], choice["finish_reason"], ended=True, usage=counts)
+        return Heard([choice["message"]["content"]], choice["finish_reason"], ended=True, usage=counts)
     text = "".join(block["text"] for block in reply["content"])
-    return Heard(text, reply["stop_reason"], ended=True, usage=(usage["input_tokens"], usage["output_tokens"]))
+    return Heard([text], reply["stop_reason"], ended=True, usage=(usage["input_tokens"], usage["output_tokens"]))
 
 
 STOPPED: dict[Tongue, str] = {"chat": "stop", "messages": "end_turn"}

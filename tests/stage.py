@@ -34,13 +34,18 @@ BODY_LIMIT = 1 << 20
 REPLY_LIMIT = 1 << 20
 FRAME_LIMIT = 1 << 16
 NARROW = 4
-"""Calls that the narrow gateway carries at once; it also waits for a second at most."""
+"""Calls that the narrow gateway carries at once; it also waits for a second at most, and three seconds for a whole stream."""
 _LIMITS = {
     "ANYLLM_MAX_BODY_BYTES": str(BODY_LIMIT),
     "ANYLLM_MAX_REPLY_BYTES": str(REPLY_LIMIT),
     "ANYLLM_MAX_FRAME_BYTES": str(FRAME_LIMIT),
 }
-_WAITS = {"ANYLLM_FIRST_BYTE_TIMEOUT_SECS": "1", "ANYLLM_IDLE_TIMEOUT_SECS": "1", "ANYLLM_MAX_CONCURRENCY": str(NARROW)}
+_WAITS = {
+    "ANYLLM_FIRST_BYTE_TIMEOUT_SECS": "1",
+    "ANYLLM_IDLE_TIMEOUT_SECS": "1",
+    "REQUEST_TIMEOUT_SECS": "3",
+    "ANYLLM_MAX_CONCURRENCY": str(NARROW),
+}
 KINDS: dict[str, dict[str, str]] = {"openai": {}, "anthropic": {}, "narrow": _WAITS}
 
 
@@ -95,7 +100,8 @@ class FiledUpstream(RawUpstream):
 class Gateway:
     """`python -m anyllm_fast serve` with one worker, its log kept."""
 
-    def __init__(self, kind: str, impl: str, upstream: int, **more: str) -> None:
+    def __init__(self, kind: str, impl: str, upstream: int, output: int | None = None) -> None:
+        """`output`: the file descriptor that is its stdout, where it is not to be kept."""
         self.port = free_port()
         self.impl = impl
         self._home = tempfile.TemporaryDirectory(prefix="anyllm-faults-")
@@ -104,16 +110,16 @@ class Gateway:
         root = f"http://127.0.0.1:{upstream}"
         backend = "anthropic" if kind == "anthropic" else "openai"
         env = clean(Path(self._home.name)) | _LIMITS | KINDS[kind] | {"BACKEND": backend, "PROXY_API_KEYS": KEY}
-        env |= {"ANYLLM_FAST_IMPL": impl, "LISTEN_HOST": "127.0.0.1"} | more
+        env |= {"ANYLLM_FAST_IMPL": impl, "LISTEN_HOST": "127.0.0.1"}
         prefix = backend.upper()
         env |= {f"{prefix}_BASE_URL": root + ("/v1" if backend == "openai" else ""), f"{prefix}_API_KEY": UPSTREAM_KEY}
-        with self._output.open("wb") as output, self._errors.open("wb") as errors:
+        with self._output.open("wb") as kept, self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "anyllm_fast", "serve", "--port", str(self.port)],
                 cwd=self._home.name,
                 env=env,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=kept if output is None else output,
                 stderr=errors,
                 start_new_session=True,
             )

@@ -221,8 +221,16 @@ def blocks(out: bytes) -> list[dict[str, Any]]:
                 assert opened == -1
     for block in found:
         if block["type"] == "tool_use":
-            block["input"] = msgspec.json.decode(block.pop("partial_json", "") or "{}")
+            block["input"] = _input(block.pop("partial_json", "") or "{}")
     return found
+
+
+def _input(text: str) -> Any:
+    """The arguments of a call; as text where they are no JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 _MEMBER = {

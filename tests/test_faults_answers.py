@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import zlib
@@ -229,3 +230,66 @@ async def test_no_key_or_cookie_of_the_client_reaches_the_upstream(stage: Stage,
     assert KEY.encode() not in b"".join(value for _, value in seen.headers)
     assert not {b"cookie", b"x-forwarded-for", b"te"} & {name for name, _ in seen.headers}
     assert seen.header(b"accept-encoding") == b"identity"
+
+
+@every_lane
+async def test_a_stream_is_over_with_its_terminator_whatever_comes_after_it(stage: Stage, lane: Lane) -> None:
+    called = await open_lane(stage, lane)
+    said = sent(*speak(lane.up).frames)
+    more = chunk(speak(lane.up).deltas[0])
+    scripts: dict[str, Script] = {
+        "nothing and no end": [said, Hang()],
+        "another delta": [said + more, Hang()],
+        "deltas without end": [said, Flood(1 << 24, more * 300)],
+        "a cut": [said + more[:9], Close()],
+        "garbage": [said + b"zz"],
+    }
+
+    async def check(script: Script) -> None:
+        case = stage.file(script)
+        called.is_good_stream(await called.gateway.call(lane.tongue, case, stream=True))
+        if len(script) > 1:
+            assert await stage.upstream.closed_within(5.0, case.requests[-1].connection)
+
+    await each({name: check(script) for name, script in scripts.items()})
+    late = stage.file([said, Sleep(0.05), LAST_CHUNK], [Sleep(0.05), whole(lane.up)])
+    called.is_good_stream(await called.gateway.call(lane.tongue, late, stream=True))
+    await asyncio.sleep(0.15)
+    called.is_good_document(await called.gateway.call(lane.tongue, late))
+    assert late.requests[0].connection == late.requests[1].connection, "a connection whose body ended late is not used again"
+
+
+@every_lane
+async def test_strange_json_in_an_answer_is_never_a_fault(stage: Stage, lane: Lane) -> None:
+    """Deep, not UTF-8, halves of surrogate pairs, numbers without measure: passed on, repaired or refused, and always ended."""
+    called = await open_lane(stage, lane)
+    spoken = speak(lane.up)
+    delta, whole_reply = spoken.deltas[0], document(lane.up)
+    deep = b'{"zz":' + b"[" * 30_000 + b"]" * 30_000 + b","
+    digits = str(INPUT).encode()
+    strange: dict[str, tuple[bytes, bytes]] = {
+        "deep": (delta.replace(b"{", deep, 1), whole_reply.replace(b"{", deep, 1)),
+        "no UTF-8": (delta.replace(b"Hel", b"H\xff\xfel"), whole_reply.replace(b"Hel", b"H\xff\xfel")),
+        "half a pair": (delta.replace(b"Hel", b"\\ud83d"), whole_reply.replace(b"Hel", b"\\ud83d")),
+        "NaN": (delta.replace(b" 0", b" NaN"), whole_reply.replace(digits, b"NaN")),
+        "an endless number": (delta.replace(b" 0", b" " + b"9" * 5000), whole_reply.replace(digits, b"9" * 5000)),
+        "a great number": (delta.replace(b" 0", b" 1e999"), whole_reply.replace(digits, b"1e999")),
+        "a negative count": (delta.replace(b" 0", b" -7"), whole_reply.replace(digits, b"-7")),
+    }
+
+    async def streams(strange_delta: bytes) -> None:
+        frames = [*spoken.opening, spoken.deltas[1], strange_delta, *spoken.stop, *spoken.end]
+        answer = await called.stream([sent(*frames) + LAST_CHUNK])
+        text = answer.body.decode("utf-8", "replace")
+        assert answer.status == 200 and answer.complete, answer
+        assert ("[DONE]" in text or "event: message_stop" in text) != ('"error":' in text), answer
+
+    async def documents(strange_document: bytes) -> None:
+        for stream in (True, False):
+            script = [ok(strange_document, JSON)]
+            answer = await (called.stream if stream else called.whole)(script)
+            assert answer.complete and answer.status in (200, 502), answer
+
+    await each({f"{name}, stream": streams(row[0]) for name, row in strange.items()})
+    await each({f"{name}, document": documents(row[1]) for name, row in strange.items()})
+    assert "fault in the gateway" not in called.gateway.errors

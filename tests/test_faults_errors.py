@@ -8,22 +8,26 @@ import anthropic
 import openai
 import pytest
 
-from tests.called import JSON, SSE, Lane, every_lane, open_lane
+from tests.called import JSON, SSE, Called, Lane, every_lane, open_lane
 from tests.raw_client import KEY
-from tests.raw_upstream import CHUNKED, LAST_CHUNK, Close, Hang, Script, chunk, head, ok
+from tests.raw_upstream import CHUNKED, LAST_CHUNK, Close, Early, Hang, Script, chunk, head, ok
+from tests.served import free_port
 from tests.speech import (
+    PATHS,
     TEXT,
     TEXTS,
+    TONGUES,
     Tongue,
     error_body,
     error_frame,
     frame,
+    question,
     sent,
     speak,
     streamed,
     whole,
 )
-from tests.stage import Gateway, Stage, each
+from tests.stage import IMPLS, Gateway, Stage, each
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -151,6 +155,64 @@ async def test_a_redirect_is_a_502_and_never_followed(stage: Stage, lane: Lane) 
 
     statuses = (b"301 Moved", b"302 Found", b"303 See Other", b"307 Temporary Redirect", b"308 Permanent Redirect", b"304 No")
     await each({status.decode(): check(status) for status in statuses})
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_models_and_counts_of_a_broken_upstream_are_errors_with_a_true_status(stage: Stage, impl: str, kind: str) -> None:
+    gateway = await stage.gateway(kind, impl)
+    up: Tongue = "messages" if kind == "anthropic" else "chat"
+    limited = error_body(up, "slow down")
+    scripts: dict[str, tuple[Script, int]] = {
+        "HTML": ([ok(b"<html>x</html>", b"content-type: text/html")], 502),
+        "empty": ([ok(b"")], 502),
+        "an array": ([ok(b"[1]")], 502),
+        "half of JSON": ([ok(b'{"input_tok')], 502),
+        "other members": ([ok(b'{"data":[{"id":7}],"input_tokens":"x"}')], 502),
+        "cut": ([head(b"content-length: 100") + b"{", Close()], 502),
+        "dead": ([Close()], 502),
+        "redirected": ([ok(b"", b"location: /x", status=b"302 Found")], 502),
+        "an error with status 200": ([ok(limited)], 429),
+        "an error": ([ok(limited, status=b"429 Too Many")], 429),
+        "an HTML error": ([ok(b"<html>x</html>", status=b"500 Oops")], 500),
+    }
+    paths: list[tuple[str, str, bytes | dict[str, Any]]] = [("GET", "/v1/models", b""), ("GET", "/v1/models/x", b"")]
+    if kind == "anthropic":
+        paths.append(("POST", "/v1/messages/count_tokens", question("messages")))
+
+    async def check(method: str, path: str, body: bytes | dict[str, Any], script: Script, status: int) -> None:
+        case = stage.file(script)
+        answer = await gateway.ask(method, path, body, case.headers | {"anthropic-version": "2023-06-01"})
+        assert answer.status == status and answer.json()["type"] == "error" and answer.json()["error"]["message"], answer
+
+    await each({f"{path[1]}, {name}": check(*path, *row) for path in paths for name, row in scripts.items()})
+    none = [ok(b"<html>x</html>", status=b"404 Not Found")]
+    answer = await gateway.ask("GET", "/v1/models", headers=stage.file(none).headers)
+    assert answer.status == 200 and answer.json()["object"] == "list"
+    assert "fault in the gateway" not in gateway.errors
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+async def test_an_upstream_that_is_not_there_is_a_502_and_said_to_be_so(stage: Stage, impl: str) -> None:
+    await stage.gateway("openai", impl)  # skips where the twin is missing
+    gateway = await Gateway("openai", impl, free_port()).ready()
+    try:
+        for tongue in TONGUES:
+            called = Called(stage, gateway, Lane(impl, "openai", tongue))
+            for stream in (True, False):
+                error = called.is_refused(await (called.stream if stream else called.whole)([Close()]), 502)
+                assert "cannot connect" in error["message"]
+    finally:
+        gateway.stop()
+
+
+@every_lane
+async def test_a_refusal_before_the_request_was_read_is_given(stage: Stage, lane: Lane) -> None:
+    called = await open_lane(stage, lane)
+    early = stage.file([Early(), ok(error_body(lane.up, "too long", "request_too_large"), status=b"413 Too Large"), Close()])
+    body = question(lane.tongue, messages=[{"role": "user", "content": "x" * 1_000_000}])
+    answer = await called.gateway.ask("POST", PATHS[lane.tongue], body, early.headers)
+    assert called.is_refused(answer, 413)["message"] == "too long"
 
 
 # --- as the official SDKs see it ---------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import os
 import signal
@@ -71,6 +72,53 @@ async def most_memory_until_stuck(stage: Stage, gateway: Gateway) -> int:
         await asyncio.sleep(0.1)
     assert moved - start < 48 * MEGABYTE, "nothing was held back"
     return most
+
+
+@pytest.mark.parametrize("lane", [lane for lane in LANES if lane.kind == "openai"], ids="-".join)
+async def test_a_compressed_flood_is_inflated_as_it_is_read(stage: Stage, lane: Lane) -> None:
+    """50 MB in 150 KB: the bytes are here at once, what they stand for must not be."""
+    called = await open_lane(stage, lane)
+    gateway = called.gateway
+    called.is_good_stream(await called.stream([streamed("chat")]))
+    before = gateway.memory
+    spoken, count = speak("chat"), 12_500
+    deltas = [speak("chat", (f"{number} " + "x" * 4000,)).deltas[0] for number in range(count)]
+    body = b"".join([*spoken.opening, *deltas, *spoken.stop, *spoken.end])
+    script = [ok(gzip.compress(body, 1), b"content-type: text/event-stream", b"content-encoding: gzip")]
+    client = await gateway.start(lane.tongue, stage.file(script), receive_buffer=65536)
+    most = before
+    for _ in range(8):
+        await asyncio.sleep(0.1)
+        most = max(most, gateway.memory)
+    digest, numbers = hashlib.sha256(), Numbers()
+    assert await client.drain(digest.update if lane.same else numbers.take)
+    assert digest.digest() == hashlib.sha256(body).digest() if lane.same else numbers.next == count and numbers.ended
+    client.leave()
+    most = max(most, gateway.memory)
+    print(f"{'-'.join(lane)}: {(most - before) / MEGABYTE:.1f} MB more than the {before / MEGABYTE:.1f} MB before")
+    assert most - before < ROOM
+
+
+@every_lane
+async def test_a_stream_that_ended_before_its_client_began_to_read_is_whole_and_a_cut_one_is_cut(
+    stage: Stage, lane: Lane
+) -> None:
+    called = await open_lane(stage, lane)
+    size = 1_500_000
+    spoken = speak(lane.up, ("x" * 30_000,) * (size // 30_000))
+    said = sent(*spoken.opening, *spoken.deltas)
+    stop = b"".join(map(chunk, [*spoken.stop, *spoken.end])) + LAST_CHUNK
+
+    async def check(script: Script, ends: bool) -> None:
+        client = await called.gateway.start(lane.tongue, stage.file(script), receive_buffer=65536)
+        await asyncio.sleep(0.5)
+        answer = await client.reply()
+        heard = hear(lane.tongue, answer.body)
+        assert answer.complete and heard.ended == ends and (heard.error is None) == ends, answer
+        assert heard.text == "x" * size
+        client.leave()
+
+    await each({"whole": check([said + stop], True), "cut": check([said, Close()], False)})
 
 
 class Numbers:
@@ -185,6 +233,27 @@ async def test_a_thousand_mixed_calls_leave_nothing_open(stage: Stage, impl: str
     await until(lambda: gateway.descriptors <= files, f"{gateway.descriptors} descriptors, {files} before")
     print(f"{impl}: {(gateway.memory - memory) / MEGABYTE:.1f} MB more after 1,000 calls")
     assert gateway.memory - memory < ROOM
+
+
+@every_impl
+async def test_a_stopped_reader_of_the_log_stops_nothing(stage: Stage, impl: str) -> None:
+    """The pipe of stdout is full after 64 KB; lines are dropped then, calls and the end are not."""
+    await stage.gateway("openai", impl)  # skips where the twin is missing
+    reading, writing = os.pipe()
+    gateway = await Gateway("openai", impl, stage.upstream.port, output=writing).ready()
+    os.close(writing)
+    try:
+        case = stage.file([whole("chat")])
+        for _ in range(10):
+            answers = await asyncio.gather(*(gateway.call("messages", case) for _ in range(50)))
+            assert {answer.status for answer in answers} == {200}
+        assert (await gateway.health())["status"] == "ok"
+        gateway.process.send_signal(signal.SIGTERM)
+        await until(lambda: gateway.process.poll() is not None, "it does not end")
+        assert gateway.process.returncode == 0
+    finally:
+        os.close(reading)
+        gateway.stop()
 
 
 # --- signals -----------------------------------------------------------------------------------------------------------------

@@ -9,12 +9,14 @@ import time
 import pytest
 
 from tests.called import JSON, SSE, Called, Lane, every_lane, open_lane
-from tests.raw_upstream import CHUNKED, LAST_CHUNK, Close, Drip, Hang, Reset, Script, Until, chunk, head, ok
+from tests.raw_upstream import CHUNKED, LAST_CHUNK, Close, Drip, Hang, Reset, Script, Sleep, Until, chunk, head, ok
 from tests.speech import (
     TEXTS,
     TONGUES,
     Tongue,
+    chat_chunk,
     document,
+    hear,
     sent,
     speak,
     streamed,
@@ -206,23 +208,44 @@ async def test_a_silent_upstream_is_given_up_after_its_time(stage: Stage, impl: 
 
 
 @pytest.mark.parametrize("impl", IMPLS)
-async def test_an_upstream_that_is_slow_but_alive_is_waited_for(stage: Stage, impl: str) -> None:
-    called = await open_lane(stage, Lane(impl, "narrow", "messages"))
-    started = time.monotonic()
-    called.is_good_stream(
-        await called.stream(
-            [
-                Drip(CHUNKED[:20], 0.02),
-                CHUNKED[20:],
-                Drip(streamed("chat")[len(CHUNKED) :][:50], 0.03),
-                streamed("chat")[len(CHUNKED) + 50 :],
-            ]
-        )
+async def test_slow_but_alive_is_waited_for_and_endless_is_not(stage: Stage, impl: str) -> None:
+    """Neither an upstream that drips nor a client that does not read is silence; the limit of a whole stream holds for both."""
+    gateway = await stage.gateway("narrow", impl)
+    spoken = speak("chat")
+    called = {tongue: Called(stage, gateway, Lane(impl, "narrow", tongue)) for tongue in TONGUES}
+    word = chunk(speak("chat", ("x" * 1000,)).deltas[0])
+    talk = [step for _ in range(100) for step in (Sleep(0.1), chunk(chat_chunk({"content": ""})))]
+
+    async def drips() -> None:
+        started = time.monotonic()
+        good = streamed("chat")
+        answer = await called["messages"].stream([Drip(good[:20], 0.02), good[20:100], Drip(good[100:140], 0.03), good[140:]])
+        called["messages"].is_good_stream(answer)
+        assert time.monotonic() - started > 1.5, "the test did not outlast the limits"
+
+    async def is_not_read(tongue: Tongue, seconds: float, ends: bool) -> None:
+        rest = b"".join(map(chunk, [*spoken.stop, *spoken.end])) + LAST_CHUNK
+        client = await gateway.start(tongue, stage.file([sent(*spoken.opening), *[word * 100] * 200, rest]), receive_buffer=65536)
+        await asyncio.sleep(seconds)
+        answer = await client.reply()
+        heard = hear(tongue, answer.body)
+        assert answer.complete and heard.ended == ends and (heard.error is None) == ends and not heard.after_end, answer
+        assert heard.text == "x" * len(heard.text) and (len(heard.text) == 20_000_000) == ends
+        client.leave()
+
+    async def talks() -> None:
+        heard = called["chat"].is_cut(await called["chat"].stream([sent(*spoken.opening, *spoken.deltas[:1]), *talk]))
+        assert "3 s" in (heard.error or {})["message"]
+
+    await each({"an upstream that drips": drips(), "a client that does not read": is_not_read("chat", 1.5, True)})
+    await each(
+        {
+            "a client that does not read, messages": is_not_read("messages", 1.5, True),
+            "a client that reads too late": is_not_read("chat", 3.5, False),
+            "a client that reads too late, messages": is_not_read("messages", 3.5, False),
+            "an upstream that talks for ever": talks(),
+        }
     )
-    assert time.monotonic() - started > 1.5, "the test did not outlast the limits"
-
-
-# --- it sends too much -------------------------------------------------------------------------------------------------------
 
 
 @every_lane

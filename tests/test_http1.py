@@ -7,6 +7,7 @@ import gc
 import socket
 import ssl
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,30 @@ async def test_an_upstream_that_takes_nothing_of_the_request_times_out(open_upst
         with pytest.raises(UpstreamTimeout, match=r"took nothing of the request for 0\.1 s"):
             await upstream.send(request(raw.port, b"x" * 20_000_000, timeouts=limits))
         await upstream.close()
+
+
+def read_slowly(listener: socket.socket, size: int) -> None:
+    """A server that takes a megabyte every 40 ms and then answers."""
+    peer, _ = listener.accept()
+    taken = 0
+    while taken < size:
+        taken += len(peer.recv(1 << 20))
+        time.sleep(0.04)
+    peer.sendall(ok(b"all of it"))
+    peer.close()
+
+
+@http1_lanes
+async def test_an_upstream_that_takes_the_request_slowly_is_waited_for(open_upstream: Open) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=read_slowly, args=(listener, 20_000_000), daemon=True)
+        thread.start()
+        upstream = open_upstream()
+        limits = Timeouts(first_byte=5, idle=0.3)
+        reply = await upstream.send(request(listener.getsockname()[1], b"x" * 20_000_000, timeouts=limits))
+        assert await reply.read(100) == b"all of it"
+        await upstream.close()
+        thread.join(5)
 
 
 @http1_lanes

@@ -38,6 +38,18 @@ def test_a_body_that_is_no_object_is_refused_with_the_reason(body: bytes, said: 
     assert said in refusal(kit.open_body, body)
 
 
+def test_a_body_is_opened_the_same_way_whether_its_members_are_expected_or_not() -> None:
+    opener = kit.Opener(("messages", "tools"), ("model", "x"))
+    body = '{"model":"m","messages":[{"a":"ä"}],"tools":null,"x":null%s}'
+    known, lists = opener.open((body % "").encode())
+    more, same = opener.open((body % ',"y":1').encode())
+    assert lists == same == {"messages": [{"a": Raw('"ä"'.encode())}], "tools": None}
+    assert kit.leftovers(known) == {"model": Raw(b'"m"')} and kit.leftovers(more) == {"model": Raw(b'"m"'), "y": Raw(b"1")}
+    assert refusal(opener.open, b'{"messages":[{},1]}') == "messages.1: expected an object, got an integer"
+    assert refusal(opener.open, b'{"messages":{}}') == "messages: expected an array, got an object"
+    assert "not UTF-8 (byte 2)" in refusal(opener.open, b'{"\xff":1}')
+
+
 def test_what_is_left_raw_is_as_it_was_written() -> None:
     opened = kit.open_body(b'{ "a" : [1, 2.50 ] , "b":"\\u00e4\\/" }')
     assert bytes(opened["a"]) == b"[1, 2.50 ]"

@@ -329,6 +329,12 @@ class TestTools:
             "input": "free"
         }
 
+    def test_a_name_that_does_not_fit_is_refused_because_the_client_must_know_it_again(self) -> None:
+        assert refusal(to_anthropic, asked(tools=[function("a.b")])).startswith("tools.0: the target takes tool names")
+        spoken = assistant(None, tool_calls=[call("c", "a.b")])
+        said = refusal(to_anthropic, talked(user("x"), spoken, answer("c")))
+        assert said.startswith("messages.1.tool_calls.0: the target takes")
+
     def test_tools_of_the_target_asked_for_by_its_own_names_pass(self) -> None:
         search = {"type": "web_search_20250305", "name": "web_search"}
         assert to_anthropic(asked(tools=[search]))[0]["tools"] == [search]

@@ -102,7 +102,10 @@ def test_w17_a_stream_without_finish_reason_closes_its_blocks(twin: Any) -> None
         (b'{"choices":[{"index":null,"delta":{"role":"bot","content":"x"}}],"id":null,"model":7}', "x"),
         (b'{"choices":[{"delta":{"content":"x","tool_calls":{},"refusal":[]},"finish_reason":0}],"usage":"none"}', "x"),
         (b'{"ch\\u006fices":[{"delta":{"cont\\u0065nt":"x"}}]}', "x"),
-        (b'{"choices":[{"delta":{"content":"1"}}],"choices":[{"delta":{"content":"2"},"delta":{"content":"3","content":"x"}}]}', "x"),
+        (
+            b'{"choices":[{"delta":{"content":"1"}}],"choices":[{"delta":{"content":"2"},"delta":{"content":"3","content":"x"}}]}',
+            "x",
+        ),
         (b'{"choices":[{"delta":{"content":"x"}}, 5, null, [], "y"],"error":null}', "x"),
         (b'{"choices":[{"delta":[{"type":"text"}]}]}', ""),
         (b'{"choices":{"delta":{"content":"y"}}}', ""),
@@ -132,7 +135,9 @@ def test_w20_text_and_calls_after_calls_get_indices_of_their_own(twin: Any) -> N
 
 
 def test_w21_empty_content_beside_reasoning_closes_nothing(twin: Any) -> None:
-    stream = b"".join(chunk({"content": "", "reasoning_content": word}) for word in ("one", " two")) + chunk({"content": "x"}) + STOP
+    stream = (
+        b"".join(chunk({"content": "", "reasoning_content": word}) for word in ("one", " two")) + chunk({"content": "x"}) + STOP
+    )
     found = blocks(translate(twin, stream, "openai_chat").out)
     assert [(block["type"], block.get("thinking")) for block in found] == [("thinking", "one two"), ("text", None)]
 
@@ -266,7 +271,9 @@ def test_a_call_without_id_gets_one_that_depends_on_the_stream_alone(twin: Any) 
 
 
 def test_the_order_of_calls_and_text_survives_a_call_without_arguments(twin: Any) -> None:
-    stream = calls(call(0, id="a", name="f", arguments="")) + chunk({"content": "x"}) + calls(call(0, arguments='{"late":1}')) + STOP
+    stream = (
+        calls(call(0, id="a", name="f", arguments="")) + chunk({"content": "x"}) + calls(call(0, arguments='{"late":1}')) + STOP
+    )
     found = blocks(translate(twin, stream, "openai_chat").out)
     assert [block["type"] for block in found] == ["tool_use", "text"]
     assert found[0]["input"] == {"late": 1}
@@ -318,7 +325,9 @@ def test_thinking_blocks_and_reasoning_content_are_not_doubled(twin: Any) -> Non
 def test_reasoning_is_sealed_once_when_something_else_follows_or_at_the_stop(twin: Any) -> None:
     reply = record(twin, chunk({"reasoning": "a"}) + chunk({"reasoning": "b"}) + STOP, "openai_chat")
     assert reply.parts == [ThinkingPart(b"ab", b"anyllm:reasoning")]
-    stream = chunk({"reasoning": "a"}) + chunk({"reasoning_content": "b"}) + chunk({"content": "c"}) + chunk({"reasoning": "d"}) + STOP
+    stream = (
+        chunk({"reasoning": "a"}) + chunk({"reasoning_content": "b"}) + chunk({"content": "c"}) + chunk({"reasoning": "d"}) + STOP
+    )
     reply = record(twin, stream, "openai_chat")
     assert reply.parts == [
         ThinkingPart(b"a", b"anyllm:reasoning"),
@@ -359,7 +368,9 @@ def test_an_event_named_error_is_one_whatever_it_holds(twin: Any) -> None:
     assert found.failure is not None and "upstream connect error" in found.failure.message and not found.committed
 
 
-@pytest.mark.parametrize("data", [b"{", b'{"a":1}x', b"<html>", b'{"choices":[}', b'{"a":"\n"}', b"12", b'"x"', b"[1]", b"{" * 200])
+@pytest.mark.parametrize(
+    "data", [b"{", b'{"a":1}x', b"<html>", b'{"choices":[}', b'{"a":"\n"}', b"12", b'"x"', b"[1]", b"{" * 200]
+)
 def test_a_frame_that_is_no_json_object_is_a_failure_that_says_so(twin: Any, data: bytes) -> None:
     found = translate(twin, chunk({"content": "x"}) + data_frame(data) + STOP, "openai_chat")
     assert found.failure is not None and "cannot be read" in found.failure.message
@@ -386,16 +397,25 @@ def test_a_reply_without_text_that_stopped_is_a_reply(twin: Any) -> None:
 
 
 def test_content_and_usage_after_the_finish_reason_count(twin: Any) -> None:
-    stream = chunk({"content": "a"}, finish_reason="stop") + usage(prompt_tokens=3, completion_tokens=4) + chunk({"content": "b"}) + DONE
+    stream = (
+        chunk({"content": "a"}, finish_reason="stop")
+        + usage(prompt_tokens=3, completion_tokens=4)
+        + chunk({"content": "b"})
+        + DONE
+    )
     found = translate(twin, stream, "openai_chat")
     assert blocks(found.out) == [{"type": "text", "text": "ab"}]
     assert found.usage == Usage(input=3, output=4)
 
 
 def test_counts_that_are_no_counts_are_not_believed(twin: Any) -> None:
-    stream = usage(prompt_tokens=-5, completion_tokens=1.5, prompt_tokens_details=[], completion_tokens_details={"reasoning_tokens": "7"})
+    stream = usage(
+        prompt_tokens=-5, completion_tokens=1.5, prompt_tokens_details=[], completion_tokens_details={"reasoning_tokens": "7"}
+    )
     stream += usage(prompt_tokens=10, prompt_tokens_details={"cached_tokens": 50}, completion_tokens=10**16)
-    found = translate(twin, chunk({"content": "x"}) + stream + usage(completion_tokens=2) + usage(completion_tokens=0) + STOP, "openai_chat")
+    found = translate(
+        twin, chunk({"content": "x"}) + stream + usage(completion_tokens=2) + usage(completion_tokens=0) + STOP, "openai_chat"
+    )
     assert found.usage == Usage(input=0, output=2, cache_read=50)
 
 

@@ -58,6 +58,10 @@ class Echo:
 class Reply:
     def __init__(self) -> None:
         self.reading = True
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def attach(self, on_data: Callable[[bytes], None], on_end: Callable[[UpstreamError | None], None]) -> None:
         self.on_data, self.on_end = on_data, on_end
@@ -170,3 +174,14 @@ async def test_only_an_awaitable_that_is_done_tells_the_type() -> None:
     assert finished_type(Pending()) is None
     assert finished_type(asyncio.get_running_loop().create_future()) is None
     assert finished_type(Done()) is Done
+
+
+async def test_what_comes_behind_the_terminator_ends_the_upstreams_connection() -> None:
+    stage = Stage()
+    await asyncio.sleep(0)
+    stage.reply.on_data(b"last!")
+    await stage.task
+    assert not stage.reply.aborted, "the end of the body may come in the next read, and then the connection is good"
+    stage.reply.on_data(b"more")
+    assert stage.reply.aborted
+    assert [body for body, _ in stage.sent] == [b"first", b"last!"]

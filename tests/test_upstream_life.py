@@ -272,3 +272,5 @@ async def test_close_ends_what_is_running(open_upstream: Open) -> None:
         assert await raw.closed_within(1)
         with pytest.raises(UpstreamBroken):
             await reply.chunk()
+        with pytest.raises(UpstreamUnreachable, match="shutting down"):
+            await upstream.send(request(raw.port))

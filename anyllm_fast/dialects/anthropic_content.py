@@ -68,9 +68,9 @@ def _split_billing(text: Text, texts: list[Text]) -> None:
         text.vendor_only = True
 
 
-def read_turns(raw: Raw) -> list[Turn]:
+def read_turns(messages: list[Members]) -> list[Turn]:
     where: Where = (ROOT, "messages")
-    return [_read_turn(members, (where, index)) for index, members in enumerate(open_objects(raw, where))]
+    return [_read_turn(members, (where, index)) for index, members in enumerate(messages)]
 
 
 def _read_turn(members: Members, where: Where) -> Turn:

@@ -17,14 +17,13 @@ from anyllm_fast.dialects.anthropic_turns import Conversation, is_loose
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
 from anyllm_fast.neutral.members import (
+    Opener,
     encode,
     is_string,
     leftovers,
-    need,
     need_text,
     number_of,
     open_array,
-    open_body,
     open_object,
     string_of,
     take,
@@ -42,20 +41,32 @@ from anyllm_fast.neutral.request import Members, OutputFormat, Request
 NAME: Final = "anthropic"
 MAX_USER: Final = 256
 
+_OPENER: Final = Opener(
+    ("messages", "tools"),
+    (
+        *("model", "max_tokens", "system", "stream", "thinking", "output_config", "output_format", "tool_choice", "metadata"),
+        *("temperature", "top_p", "top_k", "stop_sequences", "service_tier", "cache_control", "container", "inference_geo"),
+        *("speed", "diagnostics", "context_management", "mcp_servers", "compaction", "fallbacks", "fallback_credit_token"),
+        *("billing_policy", "thread"),
+    ),
+)
 _STANDARD: Final = b'"standard"'
 _TIERS: Final = {'"auto"': '"auto"', '"default"': '"standard_only"'}
 
 
 def read_request(body: bytes, losses: Losses) -> Request:
     """Raises InvalidRequest with the field's path. `max_tokens` may be missing: count_tokens has none."""
-    members = open_body(body)
+    members, lists = _OPENER.open(body)
     request = Request(model=need_text(members, "model", ROOT), source=NAME)
-    request.turns = read_turns(need(members, "messages", "an array", ROOT))
+    messages = lists["messages"]
+    if messages is None:
+        raise wrong(None, "an array", (ROOT, "messages"))
+    request.turns = read_turns(messages)
     system = take(members, "system")
     if system is not None:
         request.system = read_system(system)
         request.system_plain = is_string(system)
-    read_tools(members, request)
+    read_tools(lists["tools"], request)
     read_tool_choice(members, request)
     _read_output_config(members, request)
     read_thinking(members, request)

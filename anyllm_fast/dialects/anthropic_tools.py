@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from anyllm_fast.dialects.anthropic_blocks import check_name
 from anyllm_fast.dialects.anthropic_cache import take_cache, write_mark
 from anyllm_fast.dialects.anthropic_content import found_tools
 from anyllm_fast.neutral.losses import ROOT, Where
@@ -18,7 +19,6 @@ from anyllm_fast.neutral.members import (
     need_string,
     need_text,
     open_object,
-    open_objects,
     refuse,
     take,
     take_flag,
@@ -32,7 +32,6 @@ from anyllm_fast.neutral.request import CustomTool, Members, Request, ServerTool
 
 AnyTool = Tool | ServerTool | CustomTool
 
-NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _NO_ARGUMENTS: Final = Raw(b'{"type":"object","properties":{}}')
 _DIRECT: Final = b'["direct"]'
 _TRUE: Final = Raw(b"true")
@@ -43,12 +42,11 @@ _BUILT_IN: Final = re.compile(
 _SERVER: Final = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool_\w+?)_?(\d{8})?")
 
 
-def read_tools(members: Members, request: Request) -> None:
-    raw = take(members, "tools")
-    if raw is None:
+def read_tools(given: list[Members] | None, request: Request) -> None:
+    if given is None:
         return
     where: Where = (ROOT, "tools")
-    request.tools = tools = [_read_tool(item, (where, index)) for index, item in enumerate(open_objects(raw, where))]
+    request.tools = tools = [_read_tool(item, (where, index)) for index, item in enumerate(given)]
     deferred = [tool for tool in tools if type(tool) is Tool and tool.deferred]
     if deferred:
         searched = any(type(tool) is ServerTool and tool.type.startswith("tool_search_tool") for tool in tools)
@@ -151,8 +149,7 @@ def _write_tool(tool: AnyTool, outgoing: Outgoing) -> Json | Raw | None:
 
 def _write_function(tool: Tool, outgoing: Outgoing) -> Json:
     out: Json = {"name": tool.name}
-    if not outgoing.own and not NAME.fullmatch(text_of(tool.name)):
-        raise refuse((tool.where, "name"), "the target takes tool names of 1 to 128 letters, digits, _ and -")
+    check_name(tool.name, tool.where, outgoing)
     if tool.description is not None:
         out["description"] = tool.description
     out["input_schema"] = tool.schema if tool.schema is not None else _NO_ARGUMENTS

@@ -158,10 +158,10 @@ _ROLES: Final[dict[str, Callable[[_Reading, Members, Where], Turn]]] = {
 }
 
 
-def read_turns(raw: Raw) -> list[Turn]:
+def read_turns(messages: list[Members]) -> list[Turn]:
     where: Where = (ROOT, "messages")
     reading = _Reading()
-    return [reading.message(members, (where, index)) for index, members in enumerate(open_objects(raw, where))]
+    return [reading.message(members, (where, index)) for index, members in enumerate(messages)]
 
 
 def _mark_last(turn: Turn, mark: CacheMark) -> None:

@@ -19,6 +19,7 @@ from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.effort import effort_in_force, effort_of, word
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
 from anyllm_fast.neutral.members import (
+    Opener,
     encode,
     is_string,
     leftovers,
@@ -27,7 +28,6 @@ from anyllm_fast.neutral.members import (
     need_text,
     number_of,
     open_array,
-    open_body,
     open_object,
     string_of,
     take,
@@ -61,6 +61,16 @@ _DEFAULTS: Final[dict[str, Any]] = {
 }
 """Documented defaults of members that other dialects do not know: to leave one out that says no more loses nothing."""
 
+_OPENER: Final = Opener(
+    ("messages", "tools"),
+    (
+        *("model", "stream", "stream_options", "max_completion_tokens", "max_tokens", "temperature", "top_p", "top_k", "stop"),
+        *("tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format", "reasoning_effort", "user"),
+        *("safety_identifier", "service_tier", "web_search_options", "n", "seed", "logprobs", "top_logprobs", "logit_bias"),
+        *("frequency_penalty", "presence_penalty", "modalities", "audio", "prediction", "metadata", "store", "verbosity"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "moderation"),
+    ),
+)
 _TIERS: Final = {b'"auto"': b'"auto"', b'"standard_only"': b'"default"'}
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _STRICT: Final = Raw(b"true")
@@ -68,10 +78,13 @@ _STRICT: Final = Raw(b"true")
 
 def read_request(body: bytes, losses: Losses) -> Request:
     """Raises InvalidRequest with the field's path."""
-    members = open_body(body)
+    members, lists = _OPENER.open(body)
     request = Request(model=need_text(members, "model", ROOT), source=NAME)
-    request.turns = read_turns(need(members, "messages", "an array", ROOT))
-    read_tools(members, request)
+    messages = lists["messages"]
+    if messages is None:
+        raise wrong(None, "an array", (ROOT, "messages"))
+    request.turns = read_turns(messages)
+    read_tools(lists["tools"], members, request)
     read_tool_choice(members, request)
     _read_limit(members, request)
     _read_format(members, request)

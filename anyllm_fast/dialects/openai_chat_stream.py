@@ -171,6 +171,7 @@ class ChatDecoder:
             sink.private(b"annotation", bytes(raw))
         for name, raw in ((b"audio", delta.audio), (b"images", delta.images)):
             if bytes(raw)[:1] in (b"{", b"["):
+                self._settle(sink)
                 self._came = True
                 sink.private(name, bytes(raw))
 
@@ -245,6 +246,7 @@ class ChatDecoder:
             if signature := string(detail.signature):
                 self._seal(signature, sink)
             if string(detail.data):
+                self._end_thought(sink)
                 sink.private(b"reasoning_details", bytes(raw))
 
     def _think(self, mark: bytes, span: bytes, sink: Sink) -> None:

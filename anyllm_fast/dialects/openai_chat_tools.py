@@ -43,11 +43,11 @@ _TRUE: Final = Raw(b"true")
 _TYPED: Final = re.compile(rb'"type"\s*:\s*"object"')
 
 
-def read_tools(members: Members, request: Request) -> None:
-    raw, old = take(members, "tools"), take(members, "functions")
-    if raw is not None:
+def read_tools(given: list[Members] | None, members: Members, request: Request) -> None:
+    old = take(members, "functions")
+    if given is not None:
         where: Where = (ROOT, "tools")
-        request.tools = [_read_tool(tool, (where, index)) for index, tool in enumerate(open_objects(raw, where))]
+        request.tools = [_read_tool(tool, (where, index)) for index, tool in enumerate(given)]
     if old is not None:
         where = (ROOT, "functions")
         tools = request.tools = request.tools or []

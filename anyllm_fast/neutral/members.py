@@ -15,10 +15,11 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.errors import InvalidRequest
-from anyllm_fast.neutral.losses import Where, dotted
+from anyllm_fast.neutral.losses import ROOT, Where, dotted
 from anyllm_fast.neutral.request import Members
 
 NULL: Final = Raw(b"null")
+_NOT_GIVEN: Final = Raw()
 QUOTE: Final = 0x22
 
 encode: Final = msgspec.json.Encoder().encode
@@ -66,6 +67,46 @@ def open_body(body: bytes) -> Members:
         raise InvalidRequest("expected a JSON object") from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+
+
+class Opener:
+    """Opens whole bodies, and in them `lists`, the large arrays of objects, in the same walk.
+
+    That takes a body whose members are all among `lists` and `names`; with any other member the lists are walked over twice.
+    Measured on an agent's turn of 215 KB: 100 us against 230, of 750 for the whole translation. So `names` is only a matter of
+    speed, and a list that lags behind the vendor's costs nothing else.
+    """
+
+    __slots__ = ("_decode", "_lists", "_names")
+
+    def __init__(self, lists: tuple[str, ...], names: tuple[str, ...]) -> None:
+        fields: list[tuple[str, type, object]] = [(name, list[dict[str, Raw]], None) for name in lists]
+        fields += [(name, Raw, _NOT_GIVEN) for name in names]
+        shape = msgspec.defstruct("Body", fields, forbid_unknown_fields=True)
+        self._decode = msgspec.json.Decoder(shape).decode
+        self._lists = lists
+        self._names = names
+
+    def open(self, body: bytes) -> tuple[Members, dict[str, list[Members] | None]]:
+        """The members of the body, and the lists; None for one that is absent or null. Raises InvalidRequest."""
+        try:
+            if not body.isascii():
+                body.decode()
+            shape = self._decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._open_slowly(body)
+        given = ((name, getattr(shape, name)) for name in self._names)
+        members = {name: raw for name, raw in given if raw is not _NOT_GIVEN}
+        return members, {name: getattr(shape, name) for name in self._lists}
+
+    def _open_slowly(self, body: bytes) -> tuple[Members, dict[str, list[Members] | None]]:
+        """For bodies with other members, and for the words of a complaint."""
+        members = open_body(body)
+        lists: dict[str, list[Members] | None] = {}
+        for name in self._lists:
+            raw = take(members, name)
+            lists[name] = None if raw is None else open_objects(raw, (ROOT, name))
+        return members, lists
 
 
 def open_object(raw: Raw, where: Where) -> Members:

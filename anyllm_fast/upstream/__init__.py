@@ -1,7 +1,7 @@
 """The seam to the network: an UpstreamRequest goes out, an UpstreamReply comes back. Knows HTTP, no JSON and no dialect.
 
-`open_upstream(settings)` (client.py) gives the one `Upstream` of a worker: HTTP/1.1 on asyncio.Protocol + httptools where it can
-(http1.py), httpx for HTTP/2, forward proxies and platforms without the fast path (over_httpx.py).
+`open_upstream(options)` (client.py) gives the one `Upstream` of a worker: HTTP/1.1 on asyncio.Protocol + httptools where it can
+(http1.py), httpcore, the transport inside httpx, for HTTP/2, forward proxies and platforms without httptools (over_httpx.py).
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class UpstreamReply(Protocol):
         ...
 
     async def chunk(self) -> bytes:
-        """Everything that has arrived since the last call, at least one byte; b"" once at the clean end of the body.
-        Raises UpstreamBroken when the body is cut (reset, EOF before its length), UpstreamTimeout when it is idle."""
+        """Everything that has arrived since the last call, at least one byte; b"" at the clean end of the body. Cancelling it
+        loses nothing: the next call goes on. Raises UpstreamBroken when the body is cut (reset, EOF before its length), UpstreamTimeout when it is idle."""
         ...
 
     def attach(self, on_data: Callable[[bytes], None], on_end: Callable[[UpstreamError | None], None]) -> None:

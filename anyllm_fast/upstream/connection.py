@@ -26,6 +26,7 @@ from . import HeaderList, UpstreamRequest
 from .bounds import MAX_HEADER_BYTES, MAX_HEADERS, STALE_SECONDS
 from .reply import Http1Reply
 
+UNSENT = 65536  # bytes of a request that a transport may hold back and still count as sent
 JOINED_BODY = 16384  # up to here copying the body behind the head is cheaper than a second buffer
 
 
@@ -63,7 +64,6 @@ class Http1Connection(asyncio.Protocol):
         "_unsent",
         "_until_close",
         "_version",
-        "_write_paused",
         "idle_until",
         "keep_alive",
         "loop",
@@ -101,7 +101,6 @@ class Http1Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._unsent = 0  # bytes, while the socket does not take the request as fast as it is
-        self._write_paused = False
         self._version = ""  # of the first answer; a server does not change it on the way
 
     # One exchange
@@ -122,11 +121,11 @@ class Http1Connection(asyncio.Protocol):
             transport.write(head + body)
         else:
             transport.writelines((head, body))
-        if self._write_paused:
             self._unsent = transport.get_write_buffer_size()
-            self._expect(Phase.SENDING, timeouts.idle)
-        else:
-            self._expect(Phase.FIRST_BYTE, timeouts.first_byte)
+            if self._unsent > UNSENT:
+                self._expect(Phase.SENDING, timeouts.idle)
+                return reply
+        self._expect(Phase.FIRST_BYTE, timeouts.first_byte)
         return reply
 
     def abort(self) -> None:
@@ -153,11 +152,8 @@ class Http1Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # create_connection gives a Transport
 
-    def pause_writing(self) -> None:
-        self._write_paused = True
-
     def resume_writing(self) -> None:
-        self._write_paused = False
+        """The last of the request is with the kernel. After `writelines` asyncio of 3.12 forgets to say so; then `_ring` sees it."""
         if self._reply is not None and self._phase is Phase.SENDING:
             self._expect(Phase.FIRST_BYTE, self._timeouts.first_byte)
 
@@ -352,11 +348,20 @@ class Http1Connection(asyncio.Protocol):
         now = self.loop.time()
         if now < self._due:
             self._arm()
-        elif self._phase is Phase.SENDING and now < self._total_due and self.transport.get_write_buffer_size() < self._unsent:
-            self._unsent = self.transport.get_write_buffer_size()
+        elif now >= self._total_due or self._phase is not Phase.SENDING or not self._sent_more():
+            self.fail(UpstreamTimeout(self._late(now)))
+
+    def _sent_more(self) -> bool:
+        """Whether the socket took some of the request since it was last asked. Sets the next deadline if so."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent >= self._unsent:
+            return False
+        self._unsent = unsent
+        if unsent:
             self._expect(Phase.SENDING, self._timeouts.idle)
         else:
-            self.fail(UpstreamTimeout(self._late(now)))
+            self._expect(Phase.FIRST_BYTE, self._timeouts.first_byte)
+        return True
 
     def _late(self, now: float) -> str:
         if now >= self._total_due:

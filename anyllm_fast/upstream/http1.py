@@ -98,8 +98,6 @@ class Http1Upstream:
         self._hosts.clear()
 
     async def _connect(self, host: _Host, request: UpstreamRequest, total_due: float) -> Http1Connection:
-        if self._closed:
-            raise UpstreamUnreachable("the gateway is shutting down")
         loop = asyncio.get_running_loop()
         connect_due = loop.time() + (request.timeouts.connect or inf)
         due = min(connect_due, total_due)
@@ -115,6 +113,9 @@ class Http1Upstream:
             if limit.expired():
                 reason = f"no connection within {request.timeouts.connect:g} s"
             raise UpstreamUnreachable(f"cannot connect to {host.name}: {reason}") from None
+        if self._closed:
+            connection.abort()
+            raise UpstreamUnreachable("the gateway is shutting down")
         self._connections.add(connection)
         return connection
 
@@ -139,7 +140,7 @@ class Http1Upstream:
         if host.forgotten:
             host = self._hosts.setdefault(host.origin, host)
             host.forgotten = False
-        if self._closed or seconds <= 0 or len(host.idle) >= self._idle_connections:
+        if seconds <= 0 or len(host.idle) >= self._idle_connections:
             connection.abort()
             return
         connection.idle_until = connection.loop.time() + seconds

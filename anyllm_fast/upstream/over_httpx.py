@@ -55,9 +55,12 @@ class HttpxUpstream:
         self._idle_seconds = idle_seconds
         self._idle: dict[Origin, list[_Slot]] = {}
         self._slots: set[_Slot] = set()
+        self._closed = False
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         check_request(request)
+        if self._closed:
+            raise UpstreamUnreachable("the gateway is shutting down")
         loop = asyncio.get_running_loop()
         total = request.timeouts.total
         total_due = loop.time() + total if total else inf
@@ -77,6 +80,7 @@ class HttpxUpstream:
             return open_decoded(reply)
 
     async def close(self) -> None:
+        self._closed = True
         self._idle.clear()
         await asyncio.gather(*(slot.close() for slot in list(self._slots)))
         self._slots.clear()

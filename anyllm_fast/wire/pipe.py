@@ -212,19 +212,20 @@ class Watch:
             self._decoder.frame(event, data, self._gauge)
 
     def _forward(self, chunk: bytes) -> bytes:
-        """Everything up to the last blank line. A chunk that ends on one, with nothing before it, is returned itself."""
+        """Everything up to the last blank line; the rest waits."""
         end = self._frames.boundary
-        if end == len(chunk) and not self._held:
-            return chunk
         out = self._released(chunk, end)
         if end < len(chunk):
             self._held.append(chunk[end:])
         return out
 
     def _released(self, chunk: bytes, end: int) -> bytes:
-        """What was held, and the chunk up to `end`; nothing if the frame that is held did not end."""
+        """What was held, and the chunk up to `end`; nothing if the frame that is held did not end. A chunk that leaves whole,
+        with nothing before it, is returned itself."""
         if not end:
             return b""
+        if not self._held:
+            return chunk if end == len(chunk) else chunk[:end]
         out = b"".join((*self._held, chunk[:end]))
         self._held.clear()
         return out
