@@ -13,7 +13,7 @@ from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.dialects.recorded import is_stream
 from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect
-from anyllm_fast.neutral.reply import Reply, replay
+from anyllm_fast.neutral.reply import CallPart, Reply, replay
 from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
@@ -28,21 +28,22 @@ _prove = msgspec.json.Decoder(_Anything).decode
 class Bridge:
     """One call to one target. `body` is what goes upstream; the rest says how the reply comes back."""
 
-    __slots__ = ("_call", "body", "client", "max_frame", "same", "upstream")
+    __slots__ = ("_call", "body", "client", "max_frame", "names", "same", "upstream")
 
-    def __init__(self, call: Call, upstream: Dialect, body: bytes, max_frame: int) -> None:
+    def __init__(self, call: Call, upstream: Dialect, body: bytes, max_frame: int, names: dict[bytes, bytes]) -> None:
         self._call = call
         self.client = call.dialect
         self.upstream = upstream
         self.same = call.dialect is upstream
         self.body = body
         self.max_frame = max_frame
+        self.names = names
 
     @property
     def options(self) -> StreamOptions:
         """Asked for once, where something is written: the diagonal writes nothing."""
         call = self._call
-        return StreamOptions(_escaped(call.model), ids.new_hex().encode(), int(call.started_wall), call.include_usage)
+        return StreamOptions(_escaped(call.model), ids.new_hex().encode(), int(call.started_wall), call.include_usage, self.names)
 
     def open_pipe(self) -> Pipe:
         return self.upstream.open_pipe(self.client, self.options, self.max_frame)
@@ -88,9 +89,13 @@ class Bridge:
 
     def _read(self, body: bytes, call: Call) -> Reply:
         try:
-            return self.upstream.read_reply(body, call.losses)
+            reply = self.upstream.read_reply(body, call.losses)
         except ValueError as error:  # msgspec's errors are ValueErrors
             raise UpstreamBroken(f"the upstream's reply is not a {self.upstream.name} reply: {error}") from error
+        for part in reply.parts if self.names else ():
+            if isinstance(part, CallPart):
+                part.name = self.names.get(part.name, part.name)
+        return reply
 
 
 def open_bridge(call: Call, target: Target, max_frame: int) -> Bridge:
@@ -99,15 +104,17 @@ def open_bridge(call: Call, target: Target, max_frame: int) -> Bridge:
     client = call.dialect
     model = call.target_model
     body = call.body
+    names: dict[bytes, bytes] = {}
     if client is not upstream:
         try:
             request = client.read_request(body, call.losses)
             body = upstream.write_request(request, model, target.profile(model), call.losses)
+            names = request.renamed
         except (msgspec.MsgspecError, RecursionError) as error:  # a reader says where; this is for what it did not think of
             raise InvalidRequest(f"the body holds a value that cannot be read: {error}") from None
     elif model != call.model:
         body = wire.splice_model(body, _escaped(model))
-    return Bridge(call, upstream, body, max_frame)
+    return Bridge(call, upstream, body, max_frame, names)
 
 
 def _check_sound(body: bytes) -> None:

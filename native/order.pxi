@@ -212,6 +212,7 @@ cdef class Ordered(Sink):
 
     cdef int on_tool(self, long long key, Span ident, Span name) except -1:
         cdef int place
+        cdef bytes original  # the options hold it as long as it is read
         if self.waits():
             return self.hold(HELD_TOOL, key, ident, name)
         if self.calls >= MAX_CALLS:
@@ -225,7 +226,10 @@ cdef class Ordered(Sink):
                 self.key = key
                 self.place = place
                 memset(&self.balance, 0, sizeof(Balance))
-            self.write_call(place, ident, name)
+            original = None
+            if self.options.names:
+                original = self.options.names.get(PyBytes_FromStringAndSize(name.p, name.n))
+            self.write_call(place, ident, name if original is None else span_of(original))
         return 0
 
     cdef int on_args(self, long long key, Span s) except -1:

@@ -200,10 +200,14 @@ class TestTools:
         sent, losses = to_chat(asked(tools=[search, tool("hidden", defer_loading=True)]))
         assert [each["function"]["name"] for each in sent["tools"]] == ["hidden"] and losses.keys() == {"tools.0"}
 
-    def test_a_name_that_does_not_fit_is_refused_because_the_client_must_know_it_again(self) -> None:
-        assert refusal(to_chat, asked(tools=[tool("n" * 65)])).startswith("tools.0.name: the target takes tool names of 1 to 64")
-        assert refusal(to_chat, asked(tools=[tool("a.b")])).startswith("tools.0.name:")
-        assert to_chat(asked(tools=[tool("n" * 65)]), Profile(tool_name_limit=128))[0]["tools"]
+    def test_a_name_that_does_not_fit_gets_the_same_alias_everywhere(self) -> None:
+        for name in ("n" * 65, "a.b", "wörk"):
+            body = asked(tools=[tool(name)], tool_choice={"type": "tool", "name": name})
+            sent, losses = to_chat(body)
+            alias = sent["tools"][0]["function"]["name"]
+            assert alias != name and len(alias) <= 64 and alias.replace("_", "").replace("-", "").isascii() and not losses
+            assert sent["tool_choice"]["function"]["name"] == alias == to_chat(body)[0]["tools"][0]["function"]["name"]
+        assert to_chat(asked(tools=[tool("n" * 65)]), Profile(tool_name_limit=128))[0]["tools"][0]["function"]["name"] == "n" * 65
 
     def test_server_tools_are_announced(self) -> None:
         sent, losses = to_chat(asked(tools=[{"type": "bash_20250124", "name": "bash"}], tool_choice={"type": "any"}))

@@ -378,3 +378,31 @@ async def test_metrics_speak_json_and_prometheus() -> None:
     scraped = await ask(app, "GET", "/metrics", headers={"accept": "text/plain;version=0.0.4"})
     assert b"anyllm_requests_total" in scraped.body
     assert (await ask(app, "GET", "/metrics", headers={"authorization": ""})).status == 401
+
+
+LONG = "mcp__a_server_with_a_very_long_name__and_a_tool_whose_name_is_longer_than_that"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_tool_name_that_the_backend_does_not_take_has_an_alias_there_and_nowhere_else(stream: bool) -> None:
+    tools = [{"name": LONG, "input_schema": {"type": "object", "properties": {}}}]
+    turns = [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": LONG, "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "done"}]},
+    ]
+    body = MESSAGES | {"tools": tools, "messages": turns, "tool_choice": {"type": "tool", "name": LONG}, "stream": stream}
+    app, network = open_app(OPENAI, good(CHAT_REPLY))
+    await ask(app, "POST", "/v1/messages", body | {"stream": False})
+    sent = json.loads(network.requests[0].body)
+    alias = sent["tools"][0]["function"]["name"]
+    assert len(alias) <= 64 and alias.startswith(LONG[:55])
+    assert sent["tool_choice"]["function"]["name"] == sent["messages"][1]["tool_calls"][0]["function"]["name"] == alias
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": alias, "arguments": "{}"}}
+    whole = json.loads(CHAT_REPLY)
+    whole["choices"][0] |= {"message": {"role": "assistant", "content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    frames = [chunk({"role": "assistant", "tool_calls": [call]}), chunk({}, "tool_calls"), b"data: [DONE]\n\n"]
+    reply = good(*frames, headers=SSE) if stream else good(json.dumps(whole).encode())
+    app, _ = open_app(OPENAI, reply)
+    answer = await ask(app, "POST", "/v1/messages", body)
+    assert f'"name":"{LONG}"'.encode() in answer.body and alias.encode() not in answer.body

@@ -329,11 +329,16 @@ class TestTools:
             "input": "free"
         }
 
-    def test_a_name_that_does_not_fit_is_refused_because_the_client_must_know_it_again(self) -> None:
-        assert refusal(to_anthropic, asked(tools=[function("a.b")])).startswith("tools.0: the target takes tool names")
+    def test_a_name_that_does_not_fit_gets_the_same_alias_everywhere(self) -> None:
+        alias = to_anthropic(asked(tools=[function("a.b")]))[0]["tools"][0]["name"]
+        assert alias.startswith("a_b_")
         spoken = assistant(None, tool_calls=[call("c", "a.b")])
-        said = refusal(to_anthropic, talked(user("x"), spoken, answer("c")))
-        assert said.startswith("messages.1.tool_calls.0: the target takes")
+        sent, _ = to_anthropic(talked(user("x"), spoken, answer("c")))
+        assert sent["messages"][1]["content"][0]["name"] == alias
+
+    def test_a_conversation_that_the_assistant_opens_gets_a_user_before_it(self) -> None:
+        sent, losses = to_anthropic(talked(assistant("hello"), user("hi")))
+        assert [turn["role"] for turn in sent["messages"]] == ["user", "assistant", "user"] and not losses
 
     def test_tools_of_the_target_asked_for_by_its_own_names_pass(self) -> None:
         search = {"type": "web_search_20250305", "name": "web_search"}

@@ -9,7 +9,6 @@ from typing import Final
 from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_cache import write_mark
-from anyllm_fast.neutral.losses import Where
 from anyllm_fast.neutral.members import refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing, digest
 from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult
@@ -22,7 +21,7 @@ _SPELLINGS: Final = {"image/jpg": "image/jpeg"}
 MARK: Final = b'"anyllm:'  # our own mark in place of a signature: see Thinking
 
 _BLANK: Final = re.compile(rb'"(?: |\\[nrt])*"')
-_NAME: Final = re.compile(rb'"[a-zA-Z0-9_-]{1,128}"')
+NAME_LIMIT: Final = 128  # of a tool
 _IDENT: Final = re.compile(rb'"[a-zA-Z0-9_-]+"')
 _NO_LIST: Final = Raw(b"[]")
 
@@ -30,11 +29,10 @@ _NO_LIST: Final = Raw(b"[]")
 class Writer:
     """Writes parts one by one. Keeps the ids of tool calls, which the API wants to be unique and of plain letters."""
 
-    __slots__ = ("_idents", "_named", "_outgoing", "_taken")
+    __slots__ = ("_idents", "_outgoing", "_taken")
 
     def __init__(self, outgoing: Outgoing) -> None:
         self._outgoing = outgoing
-        self._named: set[bytes] = set()  # tools whose names were found to fit
         self._taken: dict[bytes, int] = {}
         self._idents: dict[bytes, Raw] = {}  # of the last answer's calls: as the client wrote it -> as it is sent
 
@@ -95,14 +93,10 @@ class Writer:
         blocks.append(out)
 
     def _call(self, part: ToolCall) -> Json:
-        key = bytes(part.name)
-        if key not in self._named:
-            check_name(part.name, part.where, self._outgoing)
-            self._named.add(key)
         out: Json = {
             "type": "tool_use",
             "id": self._ident(part.ident),
-            "name": part.name,
+            "name": self._outgoing.tool_name(part.name, part.where, NAME_LIMIT),
             "input": {"input": part.args} if part.custom else part.args,
         }
         if part.cache is not None:
@@ -184,12 +178,6 @@ class Writer:
         blocks: Blocks = []
         self.write(part.parts or [], blocks)
         return {"type": "content", "content": blocks}
-
-
-def check_name(name: Raw, where: Where, outgoing: Outgoing) -> None:
-    """The model calls a tool by its name, and the client has to know that name again; so none is changed."""
-    if not outgoing.own and not _NAME.fullmatch(bytes(name)):
-        raise refuse(where, f"the target takes tool names of 1 to 128 letters, digits, _ and -, not {text_of(name)!r}")
 
 
 def _kind(part: Media) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from anyllm_fast.dialects.anthropic_blocks import check_name
+from anyllm_fast.dialects.anthropic_blocks import NAME_LIMIT
 from anyllm_fast.dialects.anthropic_cache import take_cache, write_mark
 from anyllm_fast.dialects.anthropic_content import found_tools
 from anyllm_fast.neutral.losses import ROOT, Where
@@ -148,8 +148,7 @@ def _write_tool(tool: AnyTool, outgoing: Outgoing) -> Json | Raw | None:
 
 
 def _write_function(tool: Tool, outgoing: Outgoing) -> Json:
-    out: Json = {"name": tool.name}
-    check_name(tool.name, tool.where, outgoing)
+    out: Json = {"name": outgoing.tool_name(tool.name, tool.where, NAME_LIMIT)}
     if tool.description is not None:
         out["description"] = tool.description
     out["input_schema"] = tool.schema if tool.schema is not None else _NO_ARGUMENTS
@@ -197,7 +196,7 @@ def _write_choice(out: Json, outgoing: Outgoing) -> None:
         raise refuse(choice.where, "a custom (free-form) tool has no equal in the target's API")
     said: Json = {"type": kind}
     if choice.name is not None:
-        said["name"] = choice.name
+        said["name"] = outgoing.tool_name(choice.name, choice.where, NAME_LIMIT)
     if kind != "none" and (request.parallel_tools is False or (outgoing.own and request.parallel_tools)):
         said["disable_parallel_tool_use"] = not request.parallel_tools
     outgoing.private(said, choice.private, choice.where)

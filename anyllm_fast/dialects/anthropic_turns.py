@@ -68,6 +68,8 @@ class Conversation:
         if not kept and request.turns:
             raise refuse((ROOT, "messages"), "there is no text in them that could be sent")
         if kept and not outgoing.own:
+            if kept[0].role == "assistant":  # the API wants a user first; Chat does not
+                kept.insert(0, _opening())
             _trim(kept[-1])
         if system:
             out["system"] = self._as_said(system, leading)
@@ -168,6 +170,13 @@ class Conversation:
 def is_loose(shape: OutputFormat) -> bool:
     """Whether any JSON is asked for. The API enforces only schemas, and takes none that leaves an object open."""
     return shape.kind == "json" or (shape.kind == "json_schema" and shape.schema is None)
+
+
+def _opening() -> _Message:
+    """The shortest thing that a user can be said to have said."""
+    message = _Message("user", None)
+    message.blocks, message.plain = [{"type": "text", "text": Raw(b'"."')}], True
+    return message
 
 
 def _withheld(part: Part) -> bool:

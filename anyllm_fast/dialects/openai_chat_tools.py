@@ -37,7 +37,6 @@ AnyTool = Tool | ServerTool | CustomTool
 SEARCH: Final[Where] = (ROOT, "web_search_options")
 """Where a web search is asked for: a member of the body, not one of the tools."""
 
-_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _PLACE: Final = ("city", "region", "country", "timezone")
 _TRUE: Final = Raw(b"true")
 _TYPED: Final = re.compile(rb'"type"\s*:\s*"object"')
@@ -184,8 +183,8 @@ def write_tools(out: Json, outgoing: Outgoing) -> None:
 
 
 def _write_function(tool: Tool, outgoing: Outgoing) -> Json:
-    check_name(tool.name, (tool.where, "name"), outgoing)
-    function: Json = {"name": tool.name}
+    name = outgoing.tool_name(tool.name, (tool.where, "name"), outgoing.profile.tool_name_limit)
+    function: Json = {"name": name}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.schema is not None:
@@ -212,14 +211,6 @@ def _typed(schema: Raw) -> Raw | Json:
     if _TYPED.search(schema) or "type" in (members := decode_object(schema)):
         return schema
     return {"type": "object", "properties": {}, **members}
-
-
-def check_name(name: Raw, where: Where, outgoing: Outgoing) -> None:
-    """The model calls a tool by its name, and the client has to know that name again; so none is shortened."""
-    text = text_of(name)
-    limit = outgoing.profile.tool_name_limit
-    if not outgoing.own and (len(text) > limit or not _NAME.fullmatch(text)):
-        raise refuse(where, f"the target takes tool names of 1 to {limit} letters, digits, _ and -; this one has {len(text)}")
 
 
 def _write_custom(tool: CustomTool, outgoing: Outgoing) -> Json:
@@ -274,7 +265,10 @@ def _write_choice(out: Json, outgoing: Outgoing) -> None:
         said: Json | Raw | str = choice.mode
         if choice.mode == "tool":
             kind = "custom" if choice.custom else "function"
-            said = {"type": kind, kind: {"name": choice.name}}
+            if choice.name is None:
+                raise wrong(None, "the tool's name", choice.where)
+            name = outgoing.tool_name(choice.name, (choice.where, "name"), outgoing.profile.tool_name_limit)
+            said = {"type": kind, kind: {"name": name}}
         elif choice.mode == "allowed":
             if choice.allowed is None:
                 raise wrong(None, "the tools that are allowed", choice.where)

@@ -15,7 +15,6 @@ from anyllm_fast.dialects.arguments import string_of_arguments
 from anyllm_fast.dialects.openai_chat_cache import drop, write_own
 from anyllm_fast.dialects.openai_chat_media import Parts, flat, write_part
 from anyllm_fast.dialects.openai_chat_messages import REASONING
-from anyllm_fast.dialects.openai_chat_tools import check_name
 from anyllm_fast.neutral.members import joined, open_object, refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing, digest
 from anyllm_fast.neutral.pairing import Step, pair
@@ -136,12 +135,8 @@ class Conversation:
 
     def _call(self, part: ToolCall) -> Json:
         outgoing = self._outgoing
-        key = bytes(part.name)
-        if key not in self._names:
-            check_name(part.name, (part.where, "name"), outgoing)
-            self._names.add(key)
         kind = "custom" if part.custom else "function"
-        body: Json = {"name": part.name}
+        body: Json = {"name": outgoing.tool_name(part.name, (part.where, "name"), outgoing.profile.tool_name_limit)}
         if part.custom:
             body["input"] = part.args
         else:

@@ -20,7 +20,7 @@ import re
 from typing import ClassVar, Final
 
 from anyllm_fast.dialects.repair import HELD_MAX, HELD_TOO_MUCH, MAX_CALLS, TOO_MANY_CALLS
-from anyllm_fast.neutral.stream import Failure, StopReason
+from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
 NOTHING, TEXT, REFUSAL, THINKING, CALL = range(5)
@@ -92,6 +92,7 @@ class Ordered:
     """
 
     interleaves: ClassVar[bool] = False
+    _options: StreamOptions
 
     def __init__(self) -> None:
         self.started = False
@@ -165,7 +166,7 @@ class Ordered:
             count = self._calls[key] = len(self._calls)
             if not self.interleaves:
                 self._open, self._key, self._balance = CALL, key, Balance()
-            self._write_call(count, ident, name)
+            self._write_call(count, ident, self._options.names.get(name, name))
 
     def args(self, key: int, span: bytes) -> None:
         if not span or self.ended:

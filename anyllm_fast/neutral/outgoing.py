@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 from msgspec import Raw
 
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
-from anyllm_fast.neutral.members import string_of, text_of
+from anyllm_fast.neutral.members import refuse, string_of, text_of
 from anyllm_fast.neutral.request import CacheMark, Foreign, Inner, Members, Request
+
+_TOOL_NAME = re.compile(rb"[a-zA-Z0-9_-]+")
+_OTHER = re.compile(r"[^a-zA-Z0-9_-]")
 
 Json = dict[str, Any]
 """An outgoing object: plain members, Raw where nothing had to be looked at."""
@@ -21,14 +25,32 @@ UNKNOWN = "not known to the target's API"
 class Outgoing:
     """One request on its way into `dialect`. `own`: it came in that dialect, so what only that dialect knows goes back in."""
 
-    __slots__ = ("losses", "marks", "own", "profile", "request")
+    __slots__ = ("_aliases", "losses", "marks", "own", "profile", "request")
 
     def __init__(self, request: Request, dialect: str, profile: Profile, losses: Losses) -> None:
         self.request = request
         self.profile = profile
         self.losses = losses
         self.own = request.source == dialect
+        self._aliases: dict[bytes, Raw] = {}
         self.marks: list[tuple[Json, CacheMark]] = []  # cache marks that were written, in the order of the prompt
+
+    def tool_name(self, name: Raw, where: Where, limit: int) -> Raw:
+        """What the target calls a tool: its name, or an alias where the target does not take it (it takes letters, digits, _ and -,
+        at most `limit`). The same name always gives the same alias, and the reply's writer turns it back (Request.renamed)."""
+        span = bytes(name)[1:-1]
+        if self.own or (len(span) <= limit and _TOOL_NAME.fullmatch(span)):
+            return name
+        known = self._aliases.get(span)
+        if known is None:
+            if not span:
+                raise refuse(where, "must not be empty")
+            text = text_of(name)
+            stem = _OTHER.sub("_", text)[: limit - 9]
+            alias = f"{stem}_{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+            self.request.renamed[alias.encode()] = span
+            known = self._aliases[span] = string_of(alias)
+        return known
 
     def lose(self, where: Where, reason: str = UNKNOWN) -> None:
         self.losses.add(where, reason)

@@ -245,6 +245,7 @@ class Request(msgspec.Struct, kw_only=True):
     private: Members = {}  # top-level members that only the source dialect knows
     inner: Inner = {}
     idle: set[str] = set()  # of those, what says only the documented default (`n`, `stream_options.x`): no loss
+    renamed: dict[bytes, bytes] = {}  # set by a writer: tool's name at the target -> the client's own (spans)
     where: dict[str, Where] = {}  # neutral field -> path, where it is not the obvious one
 
     def path(self, field: str) -> Where:

@@ -47,6 +47,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
     ident: bytes  # 32 hex digits; an encoder puts its dialect's prefix before it
     created: int  # epoch seconds
     include_usage: bool = True  # Chat: a usage chunk is sent only to a client that asked for one
+    names: dict[bytes, bytes] = {}  # tool's name at the upstream -> the client's own, where the two had to differ (spans)
 
 
 class Sink(Protocol):

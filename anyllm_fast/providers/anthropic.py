@@ -41,4 +41,9 @@ def profile_of(model: str) -> Profile:
     name = model.lower()
     limit = next((tokens for pattern, tokens in _OUTPUT_LIMITS if pattern.search(name)), _DEFAULT_OUTPUT)
     old = _BUDGET.search(name) is not None or "claude-3" in name
-    return Profile(default_max_tokens=limit, adaptive_thinking=_ADAPTIVE.search(name) is not None or not old)
+    return Profile(
+        default_max_tokens=limit,
+        adaptive_thinking=_ADAPTIVE.search(name) is not None or not old,
+        thinking_off=not name.startswith(("claude-fable", "claude-mythos")),
+        temperature_with_top_p="claude-3" in name or re.search(r"claude-(opus|sonnet)-4(-0|-2025|$)", name) is not None,
+    )

@@ -13,6 +13,7 @@ from anyllm_fast.upstream.client import parse_origin
 
 _REASONS = re.compile(r"^(o\d|gpt-5|gpt-[6-9]|gpt-\d\d|codex)")
 _BREAKPOINTS = re.compile(r"^gpt-(5\.([6-9]|\d\d)|[6-9]|\d\d)")
+_SAYS_NONE = re.compile(r"^gpt-(5\.[1-9]|[6-9]|\d\d)")
 _OFFICIAL = re.compile(r"(^|\.)openai\.(com|azure\.com)$")
 
 
@@ -52,4 +53,6 @@ def profile_of(model: str, *, official: bool, stream_usage: bool) -> Profile:
         cache_breakpoints=_BREAKPOINTS.match(name) is not None,
         samples=not reasons,
         reasoning_effort=reasons or not known,
+        takes_reasoning=not known,
+        reasoning_off="none" if not known or _SAYS_NONE.match(name) else "minimal" if name.startswith("gpt-5") else "",
     )

@@ -69,7 +69,8 @@ class UpstreamReply(Protocol):
 
     async def chunk(self) -> bytes:
         """Everything that has arrived since the last call, at least one byte; b"" at the clean end of the body. Cancelling it
-        loses nothing: the next call goes on. Raises UpstreamBroken when the body is cut (reset, EOF before its length), UpstreamTimeout when it is idle."""
+        loses nothing: the next call goes on. Raises UpstreamBroken when the body is cut (reset, EOF before its length),
+        UpstreamTimeout when it is idle."""
         ...
 
     def attach(self, on_data: Callable[[bytes], None], on_end: Callable[[UpstreamError | None], None]) -> None:

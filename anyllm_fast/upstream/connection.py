@@ -153,7 +153,7 @@ class Http1Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]  # create_connection gives a Transport
 
     def resume_writing(self) -> None:
-        """The last of the request is with the kernel. After `writelines` asyncio of 3.12 forgets to say so; then `_ring` sees it."""
+        """The end of the request is with the kernel. After `writelines` asyncio of 3.12 does not say so; `_ring` sees it then."""
         if self._reply is not None and self._phase is Phase.SENDING:
             self._expect(Phase.FIRST_BYTE, self._timeouts.first_byte)
 
