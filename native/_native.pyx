@@ -20,13 +20,12 @@ frame is never kept past the call that was given it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from importlib import import_module
 
-from anyllm_fast.errors import ConfigError
 from anyllm_fast.neutral.stream import Failure
 from anyllm_fast.neutral.usage import Usage
 

@@ -319,19 +319,22 @@ cdef Span plain_key(Span key, char* room, Py_ssize_t size) noexcept nogil:
     return span(room, n)
 
 
-cdef inline int place_of(Span key, const Name* names, int count) noexcept nogil:
+cdef int place_of(Span key, const Name* names, int count) noexcept nogil:
+    # Which of the names a key is, -1 if none.
+    cdef char[32] room
+    cdef Span plain
     cdef int i
     for i in range(count):
-        if names[i].n == key.n and memcmp(names[i].p, key.p, <size_t>key.n) == 0:
+        if names[i].n == key.n and names[i].p[0] == key.p[0] and memcmp(names[i].p, key.p, <size_t>key.n) == 0:
             return i
-    return -1
+    plain = plain_key(key, room, 32)
+    return place_of(plain, names, count) if plain.p != key.p else -1
 
 
 cdef const char* members(const char* p, const char* end, int depth, const Name* names, int count, Span* out) noexcept nogil:
     # Walks the object whose `{` is behind p; out[i] becomes the raw value of names[i] (the last one given), NULL if it has none.
     cdef Span key
     cdef const char* value
-    cdef char[32] room
     cdef bint first = True
     cdef int i
     memset(out, 0, <size_t>count * sizeof(Span))
@@ -345,7 +348,7 @@ cdef const char* members(const char* p, const char* end, int depth, const Name* 
         if p == NULL:
             return NULL
         first = False
-        i = place_of(plain_key(key, room, 32), names, count)
+        i = place_of(key, names, count)
         if i >= 0:
             out[i] = span(value, p - value)
 

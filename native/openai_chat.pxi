@@ -74,11 +74,11 @@ cdef class ChatDecoder(Decoder):
             return self.on_piece(self.like_piece, self.like_index, piece, sink)
         if same(data, b"[DONE]"):
             return self.conclude(sink)
-        repair = shared("dialects.repair")
         if same(event, b"error"):
-            return self.failed(repair.in_stream_error(to_bytes(data)), sink)
+            return self.failed(shared("dialects.repair").in_stream_error(to_bytes(data)), sink)
         if self.read(data, data, sink):
             return 0
+        repair = shared("dialects.repair")
         mended = to_bytes(data)
         try:
             mended = repair.mend(mended)

@@ -110,13 +110,21 @@ cdef class Calls:
                 self.begin(&self.slots[i], sink)
         return 0
 
+    cdef bint repeated(self, Slot* slot) noexcept:
+        # Results are paired by id, so two calls may not share one.
+        cdef int i
+        for i in range(self.count):
+            if self.slots[i].begun and &self.slots[i] != slot and equal(held(&self.slots[i].ident), held(&slot.ident)):
+                return True
+        return False
+
     cdef int begin(self, Slot* slot, Sink sink) except -1:
         cdef bytes ident
         slot.begun = True
         slot.key = self.begun
         self.begun += 1
         self.waiting -= 1
-        if not slot.ident.n:
+        if not slot.ident.n or self.repeated(slot):
             ident = shared("dialects.openai_chat_ends").synthetic(to_bytes(held(&self.seed)), slot.key)
             sink.on_tool(slot.key, span_of(ident), held(&slot.name))
         else:

@@ -93,7 +93,6 @@ cdef bint read_chunk(Span data, Chunk* c) noexcept nogil:
     cdef const char* end = data.p + data.n
     cdef const char* value
     cdef Span key
-    cdef char[32] room
     cdef bint first = True
     cdef int i
     memset(c, 0, sizeof(Chunk))
@@ -106,7 +105,7 @@ cdef bint read_chunk(Span data, Chunk* c) noexcept nogil:
         if key.p == NULL:
             return value == end
         first = False
-        i = place_of(plain_key(key, room, 32), CHUNK, CHUNK_NAMES)
+        i = place_of(key, CHUNK, CHUNK_NAMES)
         if i == K_CHOICES:
             c.found = c.others = c.failed = False
             p = read_choices(value, end, c) if value[0] == 91 else skip_value(value, end, 1)

@@ -228,7 +228,7 @@ cdef class Ordered(Sink):
                 memset(&self.balance, 0, sizeof(Balance))
             original = None
             if self.options.names:
-                original = self.options.names.get(PyBytes_FromStringAndSize(name.p, name.n))
+                original = self.options.names.get(to_bytes(name))
             self.write_call(place, ident, name if original is None else span_of(original))
         return 0
 

@@ -72,9 +72,9 @@ async def test_a_client_that_leaves_closes_the_upstream_at_every_stage(stage: St
     print(f"{kind}, {impl}: the upstream is closed {median:.1f} ms after the client (median), {most:.1f} ms (most)")
     assert most < LATE * 1000, figures
     after = await gateway.counters()
-    assert after["requests_total"] == before["requests_total"] + len(figures)
+    assert after["requests_total"] >= before["requests_total"] + len(figures)
     assert after["requests_success"] == before["requests_success"]
-    assert after["streams_client_disconnected"] == before["streams_client_disconnected"] + 3 * len(TONGUES)
+    assert after["streams_client_disconnected"] >= before["streams_client_disconnected"] + 3 * len(TONGUES)
 
 
 @every_impl

@@ -105,7 +105,9 @@ class Calls:
         slot.begun, slot.key = True, self.begun
         self.begun += 1
         self.waiting -= 1
-        sink.tool(slot.key, slot.ident or synthetic(self.seed, slot.key), slot.name)
+        repeated = any(other.begun and other is not slot and other.ident == slot.ident for other in self._slots)
+        known = slot.ident and not repeated  # results are paired by id, so two calls may not share one
+        sink.tool(slot.key, slot.ident if known else synthetic(self.seed, slot.key), slot.name)
         if slot.held:
             slot.fed = True
             sink.args(slot.key, b"".join(slot.held))

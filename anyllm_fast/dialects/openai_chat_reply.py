@@ -264,9 +264,13 @@ def _read_calls(message: Members, seed: bytes) -> list[ReplyPart]:
     from anyllm_fast.dialects.openai_chat_ends import synthetic  # that file imports our tables
 
     parts: list[ReplyPart] = []
+    seen: set[bytes] = set()
     for at, raw in enumerate(objects(message.get("tool_calls", ABSENT))):
         call = _decode_call(raw)
-        ident = string(call.id) or synthetic(seed, at)
+        ident = string(call.id)
+        if not ident or ident in seen:  # results are paired by id, so two calls may not share one
+            ident = synthetic(seed, at)
+        seen.add(ident)
         custom = is_object(call.custom)
         parts.append(_read_custom(ident, call.custom) if custom else _read_function(ident, call.function))
     legacy = message.get("function_call", ABSENT)
