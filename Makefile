@@ -63,6 +63,7 @@ fuzz: $(TEST_STAMP)
 
 docs: $(TEST_STAMP)
 	$(BIN)/python -m anyllm_fast.config.document > docs/configuration.md
+	$(BIN)/python -m anyllm_fast.neutral.ledger docs/fidelity.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .cache anyllm_fast/_native*.so native/*.c

@@ -45,6 +45,8 @@ cdef class Pipe:
         framer.start(PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk))
         while framer.next(&event, &data):
             self.decoder.on_frame(event, data, encoder)
+            if encoder.ended:
+                break
         if framer.too_large:
             encoder.on_fail(broken(framer))
         return encoder.taken()

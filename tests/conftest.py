@@ -7,8 +7,13 @@ from collections.abc import AsyncIterator, Generator
 import pytest
 import pytest_asyncio
 
+from anyllm_fast._impl import IMPL
 from tests.raw_upstream import raw_upstream
 from tests.stage import FiledUpstream, Stage
+
+
+def pytest_report_header() -> str:
+    return f"anyllm_fast: {IMPL} implementation"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -66,7 +66,7 @@ class RawClient:
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
-        await self._writer.drain()
+        await asyncio.wait_for(self._writer.drain(), PATIENCE)
 
     async def reply(self, *, bodiless: bool = False) -> Answer:
         """The next answer, to its end or to that of the connection. `bodiless`: it is one to HEAD and ends with its headers."""

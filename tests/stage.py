@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ UPSTREAM_KEY = "sk-upstream-0123456789"
 BODY_LIMIT = 1 << 20
 REPLY_LIMIT = 1 << 20
 FRAME_LIMIT = 1 << 16
-NARROW = 4
+NARROW = 8
 """Calls that the narrow gateway carries at once; it also waits for a second at most, and three seconds for a whole stream."""
 _LIMITS = {
     "ANYLLM_MAX_BODY_BYTES": str(BODY_LIMIT),
@@ -67,6 +67,9 @@ class Case:
     requests: list[SeenRequest] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
+    async def comes(self) -> None:
+        await asyncio.wait_for(self.arrived.wait(), PATIENCE)
+
     @property
     def headers(self) -> dict[str, str | None]:
         return {"x-request-id": self.ident}
@@ -91,6 +94,18 @@ class FiledUpstream(RawUpstream):
         case.requests.append(seen)
         case.arrived.set()
         return case.scripts.pop(0) if len(case.scripts) > 1 else case.scripts[0]
+
+    async def flood(self, start: int) -> AsyncIterator[int]:
+        """Bytes that a flood has sent since `flooded` was `start`, every tenth of a second, until it stands still for half a one:
+        every buffer on the way is full then."""
+        deadline = time.monotonic() + PATIENCE
+        before, still = -1, 0
+        while still < 5:
+            assert time.monotonic() < deadline, f"the flood does not stand still, {self.flooded - start} bytes"
+            still = still + 1 if before == self.flooded > start else 0
+            before = self.flooded
+            yield before - start
+            await asyncio.sleep(0.1)
 
     def connection(self, case: Case) -> SeenConnection:
         """The one that the case's last request came on."""
@@ -229,7 +244,8 @@ class Stage:
 
 async def each(checks: dict[str, Coroutine[Any, Any, None]]) -> None:
     """Runs all at once; one failure that names those that failed."""
-    results = await asyncio.gather(*checks.values(), return_exceptions=True)
+    async with asyncio.timeout(3 * PATIENCE):
+        results = await asyncio.gather(*checks.values(), return_exceptions=True)
     failed = [
         f"{name}: {str(result) or repr(result)}"
         for name, result in zip(checks, results, strict=True)

@@ -12,7 +12,9 @@ from anyllm_fast.neutral.reply import CallPart, PrivatePart, RedactedPart, TextP
 from anyllm_fast.neutral.stream import Failure
 from anyllm_fast.neutral.usage import Usage
 from tests.streams import (
+    DONE,
     blocks,
+    chunk,
     deltas,
     each_twin,
     encoder,
@@ -299,6 +301,15 @@ def test_arguments_after_a_call_was_closed_are_a_failure_unless_they_are_blank(t
     unknown = encoder(twin, "anthropic")
     unknown.args(3, b"{}")
     assert unknown.failure is not None and not unknown.started
+
+
+def test_nothing_counts_after_an_encoder_had_to_give_up(twin: Any) -> None:
+    late = chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})
+    stream = chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]})
+    stream += chunk({"content": "x"}) + late + chunk(top={"usage": {"prompt_tokens": 1, "completion_tokens": 2}}) + DONE
+    found = translate(twin, stream, "openai_chat")
+    assert found.failure is not None and "already complete" in found.failure.message
+    assert found.usage == Usage()
 
 
 def test_an_empty_text_parts_two_texts(twin: Any) -> None:

@@ -203,8 +203,8 @@ async def test_a_silent_upstream_is_given_up_after_its_time(stage: Stage, impl: 
         assert (await called.gateway.line(case))["error"] == "timeout"
         assert await stage.upstream.closed_within(1.0, case.requests[-1].connection)
 
-    for stream, scripts in ((True, ([], [said])), (False, ([b"HTTP/1.1 200 OK\r\nx"], [half]))):
-        await each({f"{tongue}, {script}": check(tongue, stream, script) for tongue in TONGUES for script in scripts})
+    scripts: list[tuple[bool, Script]] = [(True, []), (True, [said]), (False, [b"HTTP/1.1 200 OK\r\nx"]), (False, [half])]
+    await each({f"{tongue}, {row}": check(tongue, *row) for tongue in TONGUES for row in scripts})
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -237,9 +237,10 @@ async def test_slow_but_alive_is_waited_for_and_endless_is_not(stage: Stage, imp
         heard = called["chat"].is_cut(await called["chat"].stream([sent(*spoken.opening, *spoken.deltas[:1]), *talk]))
         assert "3 s" in (heard.error or {})["message"]
 
-    await each({"an upstream that drips": drips(), "a client that does not read": is_not_read("chat", 1.5, True)})
     await each(
         {
+            "an upstream that drips": drips(),
+            "a client that does not read": is_not_read("chat", 1.5, True),
             "a client that does not read, messages": is_not_read("messages", 1.5, True),
             "a client that reads too late": is_not_read("chat", 3.5, False),
             "a client that reads too late, messages": is_not_read("messages", 3.5, False),

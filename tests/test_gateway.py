@@ -400,7 +400,8 @@ async def test_a_tool_name_that_the_backend_does_not_take_has_an_alias_there_and
     assert sent["tool_choice"]["function"]["name"] == sent["messages"][1]["tool_calls"][0]["function"]["name"] == alias
     call = {"index": 0, "id": "c1", "type": "function", "function": {"name": alias, "arguments": "{}"}}
     whole = json.loads(CHAT_REPLY)
-    whole["choices"][0] |= {"message": {"role": "assistant", "content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    whole["choices"][0] |= {"message": message, "finish_reason": "tool_calls"}
     frames = [chunk({"role": "assistant", "tool_calls": [call]}), chunk({}, "tool_calls"), b"data: [DONE]\n\n"]
     reply = good(*frames, headers=SSE) if stream else good(json.dumps(whole).encode())
     app, _ = open_app(OPENAI, reply)

@@ -19,6 +19,7 @@ from tests.damage import WORDS, damaged, examples
 from tests.streams import (
     DIALECTS,
     MAX_FRAME,
+    OPTIONS,
     OTHER,
     PYTHON,
     TWINS,
@@ -50,6 +51,7 @@ def alike(chunks: list[bytes], dialect: str) -> None:
         assert all(one == found[0] for one in found)
 
 
+@pytest.mark.skipif(len(TWINS) == 1, reason="there is one twin")
 @pytest.mark.parametrize("name", [name for name in vars(PYTHON) if name != "name"])
 def test_both_twins_have_the_same_public_members(name: str) -> None:
     twins = [getattr(twin, name) for twin in TWINS]
@@ -168,6 +170,22 @@ def test_encoders_write_the_same_for_any_events(events: list[Any], end: tuple[st
     assert all(one == written[0] for one in written)
     said = [(one.started, one.ended, one.failure, one.stop_reason, one.counts, one.losses) for one in made]
     assert all(one == said[0] for one in said)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_renamed_tool_goes_out_under_the_clients_own_name(dialect: str) -> None:
+    options = msgspec.structs.replace(OPTIONS, names={b"short": b"a.long.name", rb"\"": b"q"})
+    written = set()
+    for twin in TWINS:
+        made = encoder(twin, dialect, options)
+        for key, name in enumerate([b"short", b"other", rb"\"", b""]):
+            made.tool(key, b"id%d" % key, name)
+            made.args(key, b"{}")
+        made.end()
+        written.add(made.take())
+    assert len(written) == 1
+    out = written.pop()
+    assert all(b'"name":"%b"' % name in out for name in (b"a.long.name", b"other", b"q", b"")) and b'"short"' not in out
 
 
 class Said(Sink):

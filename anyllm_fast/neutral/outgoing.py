@@ -36,8 +36,9 @@ class Outgoing:
         self.marks: list[tuple[Json, CacheMark]] = []  # cache marks that were written, in the order of the prompt
 
     def tool_name(self, name: Raw, where: Where, limit: int) -> Raw:
-        """What the target calls a tool: its name, or an alias where the target does not take it (it takes letters, digits, _ and -,
-        at most `limit`). The same name always gives the same alias, and the reply's writer turns it back (Request.renamed)."""
+        """What the target calls a tool: its name, or an alias where that is longer than `limit` or has other characters than
+        letters, digits, _ and -. The same name always gives the same alias; the reply is given the name back
+        (Request.renamed)."""
         span = bytes(name)[1:-1]
         if self.own or (len(span) <= limit and _TOOL_NAME.fullmatch(span)):
             return name

@@ -63,6 +63,8 @@ class Pipe:
             return b""
         for event, data in self._frames.feed(chunk):
             self._decoder.frame(event, data, self._encoder)
+            if self._encoder.ended:
+                break
         if self._frames.failure is not None:
             self._encoder.fail(broken(self._frames.failure))
         return self._taken()

@@ -6,6 +6,7 @@ Starts from the corpus of real replies and damages them: bytes changed, members 
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -84,4 +85,4 @@ def damage(value: Any, dice: random.Random) -> None:
     if dice.random() < 0.3:
         del value[step]
     else:
-        value[step] = dice.choice(ODD)
+        value[step] = copy.deepcopy(dice.choice(ODD))
