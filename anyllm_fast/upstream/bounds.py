@@ -1,8 +1,10 @@
-"""What an upstream may send us at most, and for how long a connection counts as stale. Numbers only, for both implementations."""
+"""What an upstream may send us at most, and for how long a connection counts as stale. Knows no HTTP; one for all implementations."""
 
 from __future__ import annotations
 
 from anyllm_fast.errors import UpstreamBroken
+
+from . import UpstreamReply
 
 MAX_HEADER_BYTES = 65536
 MAX_HEADERS = 200
@@ -12,3 +14,16 @@ STALE_SECONDS = 2.0  # a dead peer's reset comes within a round trip; an upstrea
 
 def too_large(limit: int) -> UpstreamBroken:
     return UpstreamBroken(f"the upstream's answer is larger than {limit} bytes")
+
+
+async def read_whole(reply: UpstreamReply, limit: int) -> bytes:
+    """The whole body of a reply that comes in chunks. Past `limit` bytes the reply is aborted. Raises UpstreamBroken."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await reply.chunk():
+        size += len(piece)
+        if size > limit:
+            reply.abort()
+            raise too_large(limit)
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from anyllm_fast.errors import UpstreamBroken, UpstreamError
 
 from . import HeaderList, UpstreamReply
-from .bounds import too_large
+from .bounds import read_whole
 from .encoding import BrokenCoding, Decoder, UnknownCoding, open_decoder
 
 
@@ -43,15 +43,7 @@ class DecodedReply:
         ]
 
     async def read(self, limit: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        while piece := await self.chunk():
-            size += len(piece)
-            if size > limit:
-                self.abort()
-                raise too_large(limit)
-            pieces.append(piece)
-        return b"".join(pieces)
+        return await read_whole(self, limit)
 
     async def chunk(self) -> bytes:
         while True:

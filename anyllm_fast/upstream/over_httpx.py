@@ -23,7 +23,7 @@ import httpcore
 from anyllm_fast.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 from . import HeaderList, Origin, Timeouts, UpstreamReply, UpstreamRequest
-from .bounds import MAX_HEADER_BYTES, MAX_HEADERS, STALE_SECONDS, too_large
+from .bounds import MAX_HEADER_BYTES, MAX_HEADERS, STALE_SECONDS, read_whole
 from .decoded import open_decoded
 from .head import BODILESS, check_request, foreign_headers
 from .names import connect_failure, origin_name
@@ -298,15 +298,7 @@ class HttpxReply:
         self._flowing.set()
 
     async def read(self, limit: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        while piece := await self.chunk():
-            size += len(piece)
-            if size > limit:
-                self.abort()
-                raise too_large(limit)
-            pieces.append(piece)
-        return b"".join(pieces)
+        return await read_whole(self, limit)
 
     async def chunk(self) -> bytes:
         """Pulls in a task of its own, which outlives a cancelled `chunk`: the next call takes what it brings."""
