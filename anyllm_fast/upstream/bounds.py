@@ -1,4 +1,4 @@
-"""What an upstream may send us at most, and for how long a connection counts as stale. Knows no HTTP; one for all implementations."""
+"""What an upstream may send us at most, and for how long a connection counts as stale. One for all implementations."""
 
 from __future__ import annotations
 
