@@ -42,12 +42,9 @@ class App:
             await self._other(scope, receive, send)
             return
         gateway = self._gateway or self._open()
-        request_id = ids.new_request_id()
-        call = Call(scope, receive, send, _UNROUTED, DIALECTS["anthropic"], request_id)
+        call = Call(scope, receive, send, _UNROUTED, DIALECTS["anthropic"], "")
+        call.request_id = ids.request_id(call.headers.get(b"x-request-id"))
         call.announce = self._announce
-        received = call.headers.get(b"x-request-id")
-        if received is not None:
-            call.request_id = ids.request_id(received)
         if self._cors is not None and await self._cors.handle(call):
             return
         try:

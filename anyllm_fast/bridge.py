@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from anyllm_fast import ids, wire
+from anyllm_fast import headers, ids, wire
 from anyllm_fast.call import Call, Target
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.dialects.recorded import is_stream
@@ -16,6 +16,7 @@ from anyllm_fast.neutral.dialect import Dialect
 from anyllm_fast.neutral.reply import CallPart, Reply, replay
 from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
 from anyllm_fast.neutral.usage import Usage
+from anyllm_fast.upstream import UpstreamReply
 
 
 class _Anything(msgspec.Struct):
@@ -128,11 +129,18 @@ def _check_sound(body: bytes) -> None:
             raise UpstreamBroken(f"the upstream's reply is not sound JSON: {error}") from None
 
 
-def refused(failure: Failure, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> UpstreamRefused:
+def refused(failure: Failure, status: int, passed: Iterable[tuple[bytes, bytes]] = ()) -> UpstreamRefused:
     """The upstream's own failure as an answer; `status` where it named none."""
-    return UpstreamRefused(
-        failure.message, status=failure.status or status, kind=failure.kind, code=failure.code, headers=headers
-    )
+    return UpstreamRefused(failure.message, status=failure.status or status, kind=failure.kind, code=failure.code, headers=passed)
+
+
+def refusal(reply: UpstreamReply, body: bytes, upstream: Dialect, client: Dialect) -> UpstreamRefused:
+    """An error answer of the upstream as ours. On the diagonal its own body goes out untouched if it is JSON."""
+    passed = headers.to_client(reply.headers, upstream.name, client.name)
+    error = refused(upstream.read_error(reply.status, body), reply.status, passed)
+    if upstream is client and body[:1] == b"{":
+        error.verbatim = body
+    return error
 
 
 def refuse_losses(call: Call) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from anyllm_fast import body, faults, headers, operations
-from anyllm_fast.bridge import Bridge, open_bridge, refuse_losses, refused
+from anyllm_fast.bridge import Bridge, open_bridge, refusal, refuse_losses
 from anyllm_fast.call import Call, Policies, Policy, Route, Target
 from anyllm_fast.config import Settings
 from anyllm_fast.departures import Departures
@@ -90,7 +90,7 @@ class Gateway:
         reply = await self.forward(call, target, target.generate, bridge.body, self._streamed if call.stream else self._whole)
         try:
             if reply.status >= 400:
-                raise await self._refusal(call, bridge, reply)
+                raise refusal(reply, await reply.read(_ERROR_BODY_LIMIT), bridge.upstream, bridge.client)
             call.response_headers += headers.to_client(reply.headers, target.dialect, call.dialect.name)
             if call.stream:
                 await Relay(call, bridge, reply, self.settings).run()
@@ -129,16 +129,6 @@ class Gateway:
         raw = await reply.read(self.settings.max_reply_bytes)
         payload, call.outcome.usage, call.outcome.stop_reason = bridge.whole(raw, call)
         await answer(call, 200, payload)
-
-    async def _refusal(self, call: Call, bridge: Bridge, reply: UpstreamReply) -> GatewayError:
-        """The upstream's error as ours. On the diagonal its own body goes out untouched if it is JSON."""
-        raw = await reply.read(_ERROR_BODY_LIMIT)
-        failure = bridge.upstream.read_error(reply.status, raw)
-        passed = headers.to_client(reply.headers, bridge.upstream.name, bridge.client.name)
-        error = refused(failure, reply.status, passed)
-        if bridge.same and raw[:1] == b"{":
-            error.verbatim = raw
-        return error
 
     async def _refuse(self, call: Call, error: GatewayError) -> None:
         outcome = call.outcome

@@ -11,7 +11,7 @@ import msgspec
 
 from anyllm_fast import __version__, headers, tokens
 from anyllm_fast._impl import IMPL
-from anyllm_fast.bridge import refused
+from anyllm_fast.bridge import refusal, refused
 from anyllm_fast.call import Call, Operation, Target
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.errors import NotFound, UpstreamBroken, UpstreamRefused
@@ -82,13 +82,10 @@ async def _upstream_count(gateway: Gateway, call: Call, target: Target, path: by
     reply = await gateway.forward(call, target, path, body, _LIST_TIMEOUTS)
     try:
         raw = await reply.read(_LIST_LIMIT)
-        passed = headers.to_client(reply.headers, target.dialect, call.dialect.name)
         if reply.status >= 400:
-            error = refused(DIALECTS[target.dialect].read_error(reply.status, raw), reply.status, passed)
-            error.verbatim = raw if raw[:1] == b"{" else None
-            raise error
+            raise refusal(reply, raw, DIALECTS[target.dialect], call.dialect)
         _check_count(raw, target)
-        call.response_headers += passed
+        call.response_headers += headers.to_client(reply.headers, target.dialect, call.dialect.name)
         await answer(call, 200, raw)
     finally:
         reply.abort()

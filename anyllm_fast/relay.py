@@ -13,10 +13,11 @@ import time
 from anyllm_fast.bridge import Bridge, refused
 from anyllm_fast.call import Call
 from anyllm_fast.config import Settings
-from anyllm_fast.errors import UpstreamBroken, UpstreamError
+from anyllm_fast.errors import UpstreamError
 from anyllm_fast.neutral.stream import Failure, Pipe
 from anyllm_fast.push import Push, finished_type
 from anyllm_fast.upstream import UpstreamReply
+from anyllm_fast.upstream.bounds import read_whole
 
 _COMMIT_WAIT = 0.25
 _COMMIT_SIZE = 65536
@@ -121,7 +122,8 @@ class Relay:
         """Sends the head. Returns what tells a finished send, where the server has such a thing (push.py)."""
         call = self._call
         call.outcome.status = 200
-        call.outcome.first_byte_at = self._last = time.monotonic()
+        call.outcome.first_byte_at = time.monotonic()
+        self._last = self._loop.time()
         headers = response_headers(call, self._bridge.client.content_type_stream)
         headers.append((b"cache-control", b"no-cache"))
         headers.append((b"x-accel-buffering", b"no"))  # nginx in front of us would hold the stream back
@@ -135,7 +137,7 @@ class Relay:
     async def _relay(self, out: bytes) -> None:
         """Until the pipe has given its last bytes: one upstream read, at most one send."""
         send, chunk_of, pipe, outcome = self._call.send, self._reply.chunk, self._pipe, self._call.outcome
-        monotonic = time.monotonic
+        now = self._loop.time
         while True:
             if out:
                 if self._beat is not None:
@@ -146,7 +148,7 @@ class Relay:
                 outcome.bytes_out += len(out)
                 if ended:
                     return
-                self._last = monotonic()
+                self._last = now()
             elif pipe.ended:
                 await send({"type": _BODY, "body": b"", "more_body": False})
                 return
@@ -159,35 +161,24 @@ class Relay:
     async def _document(self, first: bytes) -> None:
         """One JSON document where a stream was asked for: an error, or a reply that is replayed as a stream."""
         call = self._call
-        rest = [first]
-        size = len(first)
-        while chunk := await self._reply.chunk():
-            rest.append(chunk)
-            size += len(chunk)
-            if size > self._settings.max_reply_bytes:
-                raise UpstreamBroken(f"the upstream's reply is larger than {self._settings.max_reply_bytes} bytes")
-        raw = b"".join(rest)
+        raw = await read_whole(self._reply, self._settings.max_reply_bytes, first)
         payload, call.outcome.usage, call.outcome.stop_reason = self._bridge.streamed(raw, call)
         await answer(call, 200, payload, self._bridge.client.content_type_stream)
 
     def _tick(self) -> None:
         """Sends a keep-alive frame if nothing has left for a while. The pipe gives whole frames only, so it never splits one."""
         push = self._push
-        if push is not None:
-            idle = self._loop.time() - push.last
-            if idle >= _KEEPALIVE_AFTER:
-                push.beat(self._bridge.client.keepalive)
-                idle = 0.0
-            self._heartbeat = self._loop.call_later(_KEEPALIVE_AFTER - idle, self._tick)
-            return
-        idle = time.monotonic() - self._last
-        if idle >= _KEEPALIVE_AFTER and self._beat is None:
-            self._beat = self._loop.create_task(self._keepalive())
+        idle = self._loop.time() - (self._last if push is None else push.last)
+        if idle >= _KEEPALIVE_AFTER:
             idle = 0.0
+            if push is not None:
+                push.beat(self._bridge.client.keepalive)
+            elif self._beat is None:
+                self._beat = self._loop.create_task(self._keepalive())
         self._heartbeat = self._loop.call_later(_KEEPALIVE_AFTER - idle, self._tick)
 
     async def _keepalive(self) -> None:
-        self._last = time.monotonic()
+        self._last = self._loop.time()
         await self._call.send({"type": _BODY, "body": self._bridge.client.keepalive, "more_body": True})
 
 

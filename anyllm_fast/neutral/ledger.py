@@ -105,11 +105,6 @@ def _file(dialect: str) -> dict[str, Sheet]:
     return msgspec.convert(tomllib.loads(text), type=dict[str, Sheet])
 
 
-def source_of(what: What, client: str, upstream: str) -> tuple[str, str]:
-    """(who says it, who is told) on a lane: requests go from client to upstream, replies and streams come back."""
-    return (client, upstream) if what == "request" else (upstream, client)
-
-
 def fate(what: What, source: str, target: str, key: str) -> Row | None:
     """What becomes of `Type.member` (or of a whole type) of `source` at `target`; None where a row is missing."""
     field = sheet(source, what).field(key)

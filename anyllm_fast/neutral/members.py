@@ -250,10 +250,3 @@ def joined(strings: list[Raw], separator: bytes) -> Raw:
     if len(strings) == 1:
         return strings[0]
     return Raw(b'"' + separator.join([bytes(string)[1:-1] for string in strings]) + b'"')
-
-
-def opened_as(where: Where, *names: str | int) -> Where:
-    """A path some steps further down."""
-    for name in names:
-        where = (where, name)
-    return where

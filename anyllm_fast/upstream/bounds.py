@@ -16,10 +16,11 @@ def too_large(limit: int) -> UpstreamBroken:
     return UpstreamBroken(f"the upstream's answer is larger than {limit} bytes")
 
 
-async def read_whole(reply: UpstreamReply, limit: int) -> bytes:
-    """The whole body of a reply that comes in chunks. Past `limit` bytes the reply is aborted. Raises UpstreamBroken."""
-    pieces: list[bytes] = []
-    size = 0
+async def read_whole(reply: UpstreamReply, limit: int, begun: bytes = b"") -> bytes:
+    """The whole body of a reply that comes in chunks, of which `begun` has been taken already. Past `limit` bytes the reply is
+    aborted. Raises UpstreamBroken."""
+    pieces = [begun]
+    size = len(begun)
     while piece := await reply.chunk():
         size += len(piece)
         if size > limit:
