@@ -141,12 +141,13 @@ cdef struct Counts:
     long long audio_input
     long long audio_output
     long long web_searches
+    long long tool_prompt
 
 
 cdef Counts unknown_counts() noexcept nogil:
     cdef Counts c
     c.input = c.output = c.cache_read = c.cache_write = c.cache_write_1h = -1
-    c.reasoning = c.audio_input = c.audio_output = c.web_searches = -1
+    c.reasoning = c.audio_input = c.audio_output = c.web_searches = c.tool_prompt = -1
     return c
 
 
@@ -158,7 +159,8 @@ cdef inline void merge(long long* before, long long given) noexcept nogil:
 
 cdef object usage_of(Counts c):
     return Usage(
-        c.input, c.output, c.cache_read, c.cache_write, c.cache_write_1h, c.reasoning, c.audio_input, c.audio_output, c.web_searches
+        c.input, c.output, c.cache_read, c.cache_write, c.cache_write_1h, c.reasoning, c.audio_input, c.audio_output, c.web_searches,
+        c.tool_prompt
     )
 
 
@@ -173,6 +175,7 @@ cdef Counts counts_of(object usage):
     c.audio_input = usage.audio_input
     c.audio_output = usage.audio_output
     c.web_searches = usage.web_searches
+    c.tool_prompt = usage.tool_prompt
     return c
 
 

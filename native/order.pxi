@@ -286,6 +286,8 @@ cdef class Ordered(Sink):
         self.on_stop("tool_use" if self.calls else "end_turn", None)
         if not self.ended:
             self.ended = True
+            if self.losses and self.options.announce:
+                self.write_losses()
             self.write_end()
         return 0
 
@@ -437,6 +439,10 @@ cdef class Ordered(Sink):
 
     cdef int write_failure(self, object failure) except -1:
         return 0
+
+    cdef int write_losses(self) except -1:
+        cdef bytes said = shared("dialects.order").loss_comment(self.losses)
+        return put_span(&self.out, span_of(said))
 
 
 cdef inline const char* unpacked(const char* p, Span* s) noexcept nogil:

@@ -134,6 +134,17 @@ cdef class Gauge(Sink):
         return 0
 
 
+cdef Decoder watched_decoder(str dialect):
+    if dialect == "anthropic":
+        return AnthropicDecoder()
+    if dialect == "openai_chat":
+        return ChatDecoder()
+    raise ValueError(dialect)
+
+
+WATCHED = ("anthropic", "openai_chat")
+
+
 cdef class Watch:
     """Twin of wire.pipe.Watch."""
 
@@ -142,6 +153,7 @@ cdef class Watch:
     cdef Gauge gauge
     cdef object watched
     cdef bint anthropic
+    cdef bint chat
     cdef Buf held
     cdef Likeness like
     cdef unsigned int unlike
@@ -151,7 +163,8 @@ cdef class Watch:
         self.watched = shared("wire.pipe").watched(dialect)
         self.anthropic = dialect == "anthropic"
         self.framer = Framer(max_frame)
-        self.decoder = AnthropicDecoder() if self.anthropic else ChatDecoder()
+        self.chat = dialect == "openai_chat"
+        self.decoder = watched_decoder(dialect)
         self.decoder.sees_all = False
         self.gauge = Gauge()
         self.losses = []
@@ -225,8 +238,10 @@ cdef class Watch:
         cdef bint plain
         if self.anthropic:
             plain = begins(data, b'{"type":"content_block_') or begins(data, b'{"type": "content_block_')
-        else:
+        elif self.chat:
             plain = self.gauge.committed and not same(event, b"error") and self.is_plain(data)
+        else:
+            plain = self.decoder.is_plain(event, data, self.gauge.committed)
         if not plain:
             return self.decoder.on_frame(event, data, self.gauge)
         self.gauge.committed = True

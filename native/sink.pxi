@@ -126,6 +126,10 @@ cdef class Decoder:
     cdef int on_skip(self) except -1:
         return 0
 
+    cdef bint is_plain(self, Span event, Span data, bint committed) except -1:
+        # Twin of Watched.is_plain, where Watch has no way of its own to tell.
+        return False
+
     cdef int failed(self, object failure, Sink sink) except -1:
         if not self.over:
             self.over = True

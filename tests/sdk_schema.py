@@ -25,6 +25,8 @@ from anthropic.types.beta import message_create_params as anthropic_beta_params
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat import completion_create_params as openai_params
 
+from tests import schema_bedrock, schema_gemini, schema_openai_responses
+
 What = Literal["request", "reply", "stream"]
 
 SCHEMAS: dict[tuple[str, What], tuple[Any, ...]] = {
@@ -41,6 +43,9 @@ SCHEMAS: dict[tuple[str, What], tuple[Any, ...]] = {
     ),
     ("openai_chat", "reply"): (ChatCompletion,),
     ("openai_chat", "stream"): (ChatCompletionChunk,),
+    **schema_openai_responses.SCHEMAS,
+    **schema_gemini.SCHEMAS,
+    **schema_bedrock.SCHEMAS,
 }
 NOT_IN_THE_BODY = {"betas", "workspace_id", "user_profile_id", "extra_headers", "extra_query", "extra_body", "timeout"}
 """Parameters of the SDK's method that become headers, or nothing of the API's."""

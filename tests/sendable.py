@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests import schema_bedrock, schema_gemini, schema_openai_responses
+
 _STRICT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 
 VALUES: dict[str, Any] = {
@@ -55,11 +57,20 @@ VALUES: dict[str, Any] = {
     "Usage.input_tokens": 100,
     "Message.stop_reason": "end_turn",
 }
+VALUES_OF: dict[str, dict[str, Any]] = {
+    "openai_responses": schema_openai_responses.VALUES,
+    "gemini": schema_gemini.VALUES,
+    "bedrock": schema_bedrock.VALUES,
+}
+
+
+def values(dialect: str) -> dict[str, Any]:
+    return VALUES_OF.get(dialect, VALUES)
 
 
 def request(dialect: str, body: Any) -> bytes:
     body = copy.deepcopy(body)
-    if body.get("messages"):
+    if body.get("messages") or dialect in VALUES_OF:
         _REQUESTS[dialect](body)
     return json.dumps(body).encode()
 
@@ -118,11 +129,25 @@ def _openai_chat(body: dict[str, Any]) -> None:
         body.setdefault("functions", [{"name": "text"}])
 
 
-_REQUESTS: dict[str, Callable[[dict[str, Any]], None]] = {"anthropic": _anthropic, "openai_chat": _openai_chat}
+_REQUESTS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "anthropic": _anthropic,
+    "openai_chat": _openai_chat,
+    "openai_responses": schema_openai_responses.request,
+    "gemini": schema_gemini.request,
+    "bedrock": schema_bedrock.request,
+}
+_REPLIES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "openai_responses": schema_openai_responses.reply,
+    "gemini": schema_gemini.reply,
+    "bedrock": schema_bedrock.reply,
+}
 
 
-def reply(body: Any) -> bytes:
+def reply(dialect: str, body: Any) -> bytes:
     body = copy.deepcopy(body)
+    if dialect in _REPLIES:
+        _REPLIES[dialect](body)
+        return json.dumps(body).encode()
     if "stop_sequence" in body:
         body["stop_reason"] = "stop_sequence"
     for choice in body.get("choices", ()):
@@ -186,4 +211,10 @@ def _chunks(chunk: dict[str, Any]) -> bytes:
     return b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in chunks) + b"data: [DONE]\n\n"
 
 
-_STREAMS: dict[str, Callable[[dict[str, Any]], bytes]] = {"anthropic": _events, "openai_chat": _chunks}
+_STREAMS: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "anthropic": _events,
+    "openai_chat": _chunks,
+    "openai_responses": schema_openai_responses.stream,
+    "gemini": schema_gemini.stream,
+    "bedrock": schema_bedrock.stream,
+}

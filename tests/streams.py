@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from anyllm_fast.dialects import anthropic_stream, openai_chat_stream
+from anyllm_fast.dialects import anthropic_stream, bedrock_stream, gemini_stream, openai_chat_stream, openai_responses_stream
 from anyllm_fast.neutral.reply import Recorder, Reply
 from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
 from anyllm_fast.neutral.usage import Usage
@@ -24,8 +25,16 @@ from anyllm_fast.wire import pipe, splice, sse
 
 CORPUS = Path(__file__).parent / "corpus" / "streams"
 GOLDEN = Path(__file__).parent / "golden" / "streams"
-DIALECTS = ("openai_chat", "anthropic")
-OTHER = {"openai_chat": "anthropic", "anthropic": "openai_chat"}
+CLASSES = {
+    "openai_chat": "Chat",
+    "anthropic": "Anthropic",
+    "openai_responses": "Responses",
+    "gemini": "Gemini",
+    "bedrock": "Converse",
+}
+DIALECTS = tuple(CLASSES)
+OTHER = {dialect: "anthropic" for dialect in DIALECTS} | {"anthropic": "openai_chat"}
+"""The client that a stream is put through every cutting for; the others get it whole."""
 OPTIONS = StreamOptions(b"asked-for", b"0123456789abcdef0123456789abcdef", 1_700_000_000)
 QUIET = msgspec.structs.replace(OPTIONS, include_usage=False)
 MAX_FRAME = 1 << 20
@@ -39,6 +48,12 @@ PYTHON = SimpleNamespace(
     ChatEncoder=openai_chat_stream.ChatEncoder,
     AnthropicDecoder=anthropic_stream.AnthropicDecoder,
     AnthropicEncoder=anthropic_stream.AnthropicEncoder,
+    ResponsesDecoder=openai_responses_stream.ResponsesDecoder,
+    ResponsesEncoder=openai_responses_stream.ResponsesEncoder,
+    GeminiDecoder=gemini_stream.GeminiDecoder,
+    GeminiEncoder=gemini_stream.GeminiEncoder,
+    ConverseDecoder=bedrock_stream.ConverseDecoder,
+    ConverseEncoder=bedrock_stream.ConverseEncoder,
     splice_model=splice.splice_model,
     splice_member=splice.splice_member,
 )
@@ -50,10 +65,16 @@ def _twins() -> list[Any]:
         return [PYTHON]
     from anyllm_fast import _native
 
-    return [PYTHON, SimpleNamespace(name="native", **{name: getattr(_native, name) for name in vars(PYTHON) if name != "name"})]
+    return [
+        PYTHON,
+        SimpleNamespace(
+            name="native", **{name: getattr(_native, name, made) for name, made in vars(PYTHON).items() if name != "name"}
+        ),
+    ]
 
 
 TWINS = _twins()
+WATCHED = () if TWINS[-1] is PYTHON else import_module("anyllm_fast._native").WATCHED
 each_twin = pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
 
 
@@ -70,20 +91,22 @@ def dialect_of(name: str) -> str:
 
 
 def decoder(twin: Any, dialect: str) -> Any:
-    return twin.ChatDecoder() if dialect == "openai_chat" else twin.AnthropicDecoder()
+    return getattr(twin, f"{CLASSES[dialect]}Decoder")()
 
 
 def encoder(twin: Any, dialect: str, options: StreamOptions = OPTIONS) -> Any:
-    return twin.ChatEncoder(options) if dialect == "openai_chat" else twin.AnthropicEncoder(options)
+    return getattr(twin, f"{CLASSES[dialect]}Encoder")(options)
 
 
 def piped(twin: Any, source: str, client: str, options: StreamOptions = OPTIONS, max_frame: int = MAX_FRAME) -> Pipe:
-    made: Pipe = twin.Pipe(decoder(twin, source), encoder(twin, client, options), max_frame)
+    reads, writes = decoder(twin, source), encoder(twin, client, options)
+    native = reads.__class__.__module__ == writes.__class__.__module__ == twin.Pipe.__module__
+    made: Pipe = (twin if native else PYTHON).Pipe(reads, writes, max_frame)
     return made
 
 
 def watched(twin: Any, dialect: str, max_frame: int = MAX_FRAME) -> Pipe:
-    made: Pipe = twin.Watch(dialect, max_frame)
+    made: Pipe = (PYTHON if twin is not PYTHON and dialect not in WATCHED else twin).Watch(dialect, max_frame)
     return made
 
 

@@ -1,6 +1,6 @@
-"""Every stream in tests/corpus/streams, as the client of the other dialect gets it, against tests/golden/streams.
+"""Every stream in tests/corpus/streams, as a client of each other dialect gets it, against tests/golden/streams.
 
-A golden file holds the bytes and, below a line, what the pipe said of the reply. UPDATE_GOLDEN=1 writes them anew; read the
+A golden file is named as its stream, and for all clients but the first (OTHER) `-to-<client>` behind it. It holds the bytes and, below a line, what the pipe said of the reply. UPDATE_GOLDEN=1 writes them anew; read the
 difference before you keep it.
 """
 
@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.streams import GOLDEN, OTHER, Outcome, corpus, dialect_of, each_twin, load, pass_by, translate
+from tests.streams import DIALECTS, GOLDEN, OTHER, Outcome, corpus, dialect_of, each_twin, load, pass_by, piped, run, translate
+
+PAIRS = [(name, client) for name in corpus() for client in DIALECTS if client not in (OTHER[dialect_of(name)], dialect_of(name))]
 
 
 def shown(found: Outcome) -> bytes:
@@ -24,7 +26,16 @@ def shown(found: Outcome) -> bytes:
 @each_twin
 @pytest.mark.parametrize("name", corpus())
 def test_a_stream_comes_out_as_its_golden_file_says(twin: Any, name: str) -> None:
-    found = shown(translate(twin, load(name), dialect_of(name)))
+    hold(name, shown(translate(twin, load(name), dialect_of(name))))
+
+
+@each_twin
+@pytest.mark.parametrize(("name", "client"), PAIRS)
+def test_a_stream_comes_out_for_every_other_client_as_its_golden_file_says(twin: Any, name: str, client: str) -> None:
+    hold(f"{name}-to-{client}", shown(run(piped(twin, dialect_of(name), client), [load(name)])))
+
+
+def hold(name: str, found: bytes) -> None:
     golden = GOLDEN / f"{name}.sse"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(exist_ok=True)
@@ -49,5 +60,5 @@ UNSEEN = {"openai_chat_ollama_reasoning_tools", "openai_chat_bare_host", "openai
 
 
 def test_every_golden_file_has_its_stream() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.sse")} == set(corpus())
+    assert {path.stem for path in GOLDEN.glob("*.sse")} == {*corpus(), *(f"{name}-to-{client}" for name, client in PAIRS)}
     assert all(OTHER[dialect_of(name)] for name in corpus())

@@ -36,7 +36,7 @@ Outcome = Literal["out", "announced", "refused", "vanished"]
 
 @cache
 def all_cases(dialect: str, what: What) -> tuple[Case, ...]:
-    schema = Schema(sheet(dialect, what).is_whole, sendable.VALUES, lambda key: False)
+    schema = Schema(sheet(dialect, what).is_whole, sendable.values(dialect), lambda key: False)
     roots = [found for root in SCHEMAS[dialect, what] for found in objects(root)]
     return tuple(distinct(case for root in roots for case in cases(root, schema)))
 
@@ -145,7 +145,7 @@ def touches(where: str, path: tuple[str, ...]) -> bool:
 
 def reply_run(source: str, target: str, body: Any) -> tuple[bytes, set[str]]:
     losses = Losses()
-    reply = DIALECTS[source].read_reply(sendable.reply(body), losses)
+    reply = DIALECTS[source].read_reply(sendable.reply(source, body), losses)
     return DIALECTS[target].write_reply(reply, OPTIONS, losses), {path for path, _ in losses}
 
 

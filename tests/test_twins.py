@@ -17,6 +17,7 @@ from anyllm_fast.neutral.stream import Failure, Sink
 from anyllm_fast.neutral.usage import Usage
 from tests.damage import WORDS, damaged, examples
 from tests.streams import (
+    CLASSES,
     DIALECTS,
     MAX_FRAME,
     OPTIONS,
@@ -72,7 +73,7 @@ def _made(twin: Any, name: str) -> Any:
         case "Watch":
             return watched(twin, "anthropic")
         case _:
-            dialect = "openai_chat" if "Chat" in name else "anthropic"
+            dialect = next(dialect for dialect, start in CLASSES.items() if name.startswith(start))
             return encoder(twin, dialect) if "Encoder" in name else decoder(twin, dialect)
 
 

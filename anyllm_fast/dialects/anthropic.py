@@ -18,6 +18,7 @@ import msgspec
 
 from anyllm_fast import wire
 from anyllm_fast.dialects import anthropic_reply, anthropic_request, anthropic_stream, upstream_error
+from anyllm_fast.dialects.counts import read_count, write_count
 from anyllm_fast.dialects.peek import peek_body
 from anyllm_fast.dialects.recorded import record
 from anyllm_fast.errors import GatewayError, Kind
@@ -141,10 +142,19 @@ class AnthropicMessages:
         """The HTTP status that Anthropic would send for this error."""
         return STATUSES.get(error.kind) or (error.status if error.status >= 500 else 500)
 
+    def error_headers(self, error: GatewayError) -> list[tuple[bytes, bytes]]:
+        return []
+
+    def write_count(self, tokens: int) -> bytes:
+        return write_count(tokens)
+
+    def read_count(self, body: bytes) -> int:
+        return read_count(body)
+
     def open_pipe(self, client: Dialect, options: StreamOptions, max_frame: int) -> Pipe:
         if client is self:
-            return wire.Watch("anthropic", max_frame)
-        return wire.Pipe(wire.AnthropicDecoder(), client.encoder(options), max_frame)
+            return wire.open_watch("anthropic", max_frame)
+        return wire.open_translation(wire.AnthropicDecoder(), client.encoder(options), max_frame)
 
     def encoder(self, options: StreamOptions) -> Encoder:
         return wire.AnthropicEncoder(options)

@@ -213,6 +213,8 @@ class Ordered:
         self.stop("tool_use" if self._calls else "end_turn", None)  # does nothing if the upstream said why
         if not self.ended:
             self.ended = True
+            if self.losses and self._options.announce:
+                self._write_losses()
             self._write_end()
 
     # -- order ---------------------------------------------------------------------------------------------------------
@@ -312,3 +314,15 @@ class Ordered:
 
     def _write_failure(self, failure: Failure) -> None:
         raise NotImplementedError
+
+    def _write_losses(self) -> None:
+        """What could not be carried, before the terminator: a comment, where the dialect's clients take one."""
+        self._out.append(loss_comment(self.losses))
+
+
+def loss_comment(losses: list[str]) -> bytes:
+    """An SSE comment with the names of what a stream has lost."""
+    return b": x-anyllm-degradation: %b\n\n" % ", ".join(losses).translate(_ONE_LINE).encode("ascii", "replace")
+
+
+_ONE_LINE: Final = {code: " " for code in range(32)}

@@ -43,6 +43,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     text_arrays: bool = True  # Chat: host takes content as an array of texts; else they are joined
     tool_name_limit: int = 64  # Chat: longest name of a function
     web_search_options: bool = False  # Chat: model searches the web by itself
+    custom_tools: bool = False  # Chat, Responses: host takes free-form tools; else they go as functions
+    thinking_levels: bool = False  # Gemini: model takes thinkingLevel (from Gemini 3); else thinkingBudget
+    call_signatures: bool = False  # Gemini: model refuses calls in the history without thoughtSignature (from Gemini 3)
+    media_results: bool = False  # Gemini: model takes media inside functionResponse (from Gemini 3)
+    json_schemas: bool = True  # Gemini: host takes parametersJsonSchema and responseJsonSchema; else the OpenAPI subset
+    labels: bool = False  # Gemini: host takes labels (Vertex)
+    anthropic_model: bool = False  # Converse: a Claude model, which takes its own fields in additionalModelRequestFields
+    cache_points: bool = False  # Converse: model takes cachePoint
+    system_prompts: bool = True  # Converse: model takes system
+    stored: bool = True  # Responses: host keeps replies, so it is told not to (store: false)
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
@@ -67,7 +77,9 @@ class Dialect(Protocol):
     keepalive: bytes
     """A frame that may be sent between two others to keep an idle connection open; b"" where clients take none."""
 
-    def peek(self, body: bytes) -> Peek: ...
+    def peek(self, body: bytes) -> Peek:
+        """Raises InvalidRequest for a body that is no sound JSON object. `model` is "" where the dialect has it in the path."""
+        ...
 
     def read_request(self, body: bytes, losses: Losses) -> Request: ...
 
@@ -96,6 +108,18 @@ class Dialect(Protocol):
         ...
 
     def write_error(self, error: GatewayError, request_id: str) -> bytes: ...
+
+    def error_headers(self, error: GatewayError) -> list[tuple[bytes, bytes]]:
+        """Reply headers that the vendor's clients read an error from, beside its body."""
+        ...
+
+    def write_count(self, tokens: int) -> bytes:
+        """The answer to a token count."""
+        ...
+
+    def read_count(self, body: bytes) -> int:
+        """An upstream's answer to a token count. ValueError if it is none."""
+        ...
 
     def status_of(self, error: GatewayError) -> int:
         """The HTTP status that this dialect's vendor would send for the error."""

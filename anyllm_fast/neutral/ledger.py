@@ -41,9 +41,15 @@ import msgspec
 What = Literal["request", "reply", "stream"]
 Fate = Literal["mapped", "emulated", "defaulted", "dropped", "refused"]
 
-DIALECTS: Final = ("anthropic", "openai_chat")
+DIALECTS: Final = ("anthropic", "openai_chat", "openai_responses", "gemini", "bedrock")
 WHATS: Final[tuple[What, ...]] = ("request", "reply", "stream")
-TITLES: Final = {"anthropic": "Anthropic Messages", "openai_chat": "OpenAI Chat Completions"}
+TITLES: Final = {
+    "anthropic": "Anthropic Messages",
+    "openai_chat": "OpenAI Chat Completions",
+    "openai_responses": "OpenAI Responses",
+    "gemini": "Gemini generateContent",
+    "bedrock": "Bedrock Converse",
+}
 PLURALS: Final[dict[What, str]] = {"request": "requests", "reply": "replies", "stream": "streams"}
 BEGIN: Final = "<!-- generated from the rows by `python -m anyllm_fast.neutral.ledger docs/fidelity.md`; do not edit below -->"
 END: Final = "<!-- end of the generated part -->"

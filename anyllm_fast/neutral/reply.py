@@ -17,6 +17,7 @@ class TextPart(msgspec.Struct):
     text: bytes
     citations: list[bytes] = []  # raw JSON objects, Anthropic's form (`citation`)
     annotations: list[bytes] = []  # raw JSON objects, Chat's form (`annotation`)
+    logprobs: list[bytes] = []  # raw JSON arrays of Chat's token objects (`logprobs`), one after the other
 
 
 class RefusalPart(msgspec.Struct):
@@ -55,6 +56,9 @@ class Reply(msgspec.Struct):
     usage: Usage = msgspec.field(default_factory=Usage)
     failure: Failure | None = None
     ended: bool = False
+
+
+_ABOUT_TEXT = {b"citation": "citations", b"annotation": "annotations", b"logprobs": "logprobs"}
 
 
 class Recorder:
@@ -107,10 +111,10 @@ class Recorder:
         self._calls[key].args += span
 
     def private(self, name: bytes, raw: bytes) -> None:
-        if name in {b"citation", b"annotation"}:
+        if name in _ABOUT_TEXT:
             last = next((part for part in reversed(self.reply.parts) if isinstance(part, TextPart)), None)
             if last is not None:
-                (last.citations if name == b"citation" else last.annotations).append(raw)
+                getattr(last, _ABOUT_TEXT[name]).append(raw)
                 return
         self._open = None
         self.reply.parts.append(PrivatePart(name, raw))
@@ -145,6 +149,8 @@ def replay(reply: Reply, sink: Sink) -> None:
                     sink.private(b"citation", raw)
                 for raw in part.annotations:
                     sink.private(b"annotation", raw)
+                for raw in part.logprobs:
+                    sink.private(b"logprobs", raw)
             case RefusalPart():
                 sink.refusal(part.text)
             case ThinkingPart():

@@ -66,11 +66,14 @@ class Media(msgspec.Struct, kw_only=True, gc=False):
 
 class Thinking(msgspec.Struct, kw_only=True, gc=False):
     """The model's reasoning, coming back. `signature` opaque, b'""' or None if there was none. `redacted`: `text` is the
-    encrypted data. A signature that begins with `anyllm:` is our own mark: it names the field by which an upstream without
-    signatures sent this text (anyllm:reasoning_content), so that it can be given back there and to nobody else."""
+    encrypted data. `origin` is the dialect whose upstream signed it, as the reader found out (signatures.py): a writer of that
+    dialect gives it back exactly as it was, any other leaves the signature out and announces that. "" where nobody signed.
+    A signature of the form `anyllm:FIELD` names the field by which an upstream without signatures sent this text
+    (anyllm:reasoning_content), so that it can be given back there and to nobody else."""
 
     text: Raw  # JSON string
-    signature: Raw | None = None  # JSON string
+    signature: Raw | None = None  # JSON string, without our tag
+    origin: str = ""  # name of the dialect that the signature (or the redacted data) belongs to
     redacted: bool = False
     cache: CacheMark | None = None
     private: Members = {}
@@ -155,6 +158,18 @@ class Tool(msgspec.Struct, kw_only=True, gc=False):
     where: Where = ROOT
 
 
+class ToolForm(msgspec.Struct, frozen=True):
+    """How a client calls a tool of its own that is a plain function for everybody else (Request.forms, StreamOptions.forms).
+
+    kind: `custom` (free-form: the neutral arguments are `{"input": "the text"}`), `namespaced` (a function inside a namespace),
+    `local_shell`, `shell`, `apply_patch` (OpenAI's built-in tools that the client runs; arguments as in their call items).
+    """
+
+    kind: Literal["custom", "namespaced", "local_shell", "shell", "apply_patch"]
+    name: bytes  # span: the tool's name in the client's own words
+    namespace: bytes = b""  # span
+
+
 class ServerTool(msgspec.Struct, kw_only=True):
     """A tool that the provider runs. `kind` is the neutral name where two dialects share one, else ''."""
 
@@ -172,7 +187,11 @@ class ServerTool(msgspec.Struct, kw_only=True):
 
 
 class CustomTool(msgspec.Struct, kw_only=True):
-    """A free-form tool: its input is text, by a grammar if `format` says so (OpenAI custom tools)."""
+    """A free-form tool: its input is text, by a grammar if `format` says so (OpenAI custom tools).
+
+    A target without such tools gets it as a function with one argument (custom_tools.as_function). In replies a call of one has
+    the arguments `{"input": "the text"}`, whoever made it; its client's encoder takes the text out again (ToolForm `custom`).
+    """
 
     name: Raw
     description: Raw | None = None
@@ -240,11 +259,24 @@ class Request(msgspec.Struct, kw_only=True):
     stop: list[Raw] | None = None  # JSON strings
     user: Raw | None = None  # who asks, opaque (metadata.user_id, user, safety_identifier)
     service_tier: Raw | None = None
+    seed: Raw | None = None  # integer
+    presence_penalty: Raw | None = None
+    frequency_penalty: Raw | None = None
+    logprobs: bool | None = None
+    top_logprobs: Raw | None = None  # count
+    verbosity: Raw | None = None  # JSON string: low medium high (OpenAI)
+    metadata: Raw | None = (
+        None  # object of strings that the service keeps with the call (OpenAI metadata, Converse requestMetadata)
+    )
+    store: Raw | None = None  # true/false: the service may keep the reply
+    cache_key: Raw | None = None  # JSON string: requests with the same one share a prompt cache (OpenAI prompt_cache_key)
+    cache_retention: Raw | None = None  # JSON string (OpenAI prompt_cache_retention)
     include_usage: bool = False  # stream_options.include_usage
     cache: CacheMark | None = None  # automatic caching of the whole prompt (Anthropic top-level cache_control)
     private: Members = {}  # top-level members that only the source dialect knows
     inner: Inner = {}
     idle: set[str] = set()  # of those, what says only the documented default (`n`, `stream_options.x`): no loss
+    forms: dict[bytes, ToolForm] = {}  # set by a reader: tool's name in `tools` (span) -> how the client itself calls it
     renamed: dict[bytes, bytes] = {}  # set by a writer: tool's name at the target -> the client's own (spans)
     where: dict[str, Where] = {}  # neutral field -> path, where it is not the obvious one
 

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from anyllm_fast.errors import Kind
+from anyllm_fast.neutral.request import ToolForm
 from anyllm_fast.neutral.usage import Usage
 
 StopReason = Literal[
@@ -48,6 +49,9 @@ class StreamOptions(msgspec.Struct, frozen=True):
     created: int  # epoch seconds
     include_usage: bool = True  # Chat: a usage chunk is sent only to a client that asked for one
     names: dict[bytes, bytes] = {}  # tool's name at the upstream -> the client's own, where the two had to differ (spans)
+    forms: dict[bytes, ToolForm] = {}  # tool's name, after `names` -> how the client itself calls it, where that is no function
+    origin: str = ""  # name of the upstream's dialect: whose the signatures are (signatures.py)
+    announce: bool = True  # losses are said in the stream, before its terminator
 
 
 class Sink(Protocol):
@@ -75,11 +79,14 @@ class Sink(Protocol):
         """A tool call begins. `key` is the decoder's handle for it, unique in this reply."""
 
     def args(self, key: int, span: bytes) -> None:
-        """A piece of the JSON text of the call's arguments, escaped once (as in `arguments` and `partial_json`)."""
+        """A piece of the JSON text of the call's arguments, escaped once (as in `arguments` and `partial_json`). Of a free-form
+        tool too: `{"input": "the text"}` (custom_tools.py)."""
 
     def private(self, name: bytes, raw: bytes) -> None:
-        """Something only the upstream's dialect knows: raw JSON, named by its field or event. `citation` (an Anthropic citation
-        object, about the open text) and `annotation` (a Chat annotation object) are the names that encoders know how to carry."""
+        """Something only the upstream's dialect knows: raw JSON, named by its field or event. These names encoders know how to
+        carry, where their dialect has a form for it: `citation` (an Anthropic citation object, about the open text), `annotation`
+        (a Chat annotation object), `logprobs` (an array of Chat's token objects, about the open text), `media`
+        ({"media_type", "data"}: a generated image or sound, base64). A name with a `.` in it is said as a loss as it is."""
 
     def usage(self, counts: Usage) -> None: ...
 

@@ -1,7 +1,7 @@
 """Token counts, in the one convention that everything inside uses.
 
 `input` counts prompt tokens that were neither read from nor written to a prompt cache; `cache_read` and `cache_write` come on
-top of it. `output` contains `reasoning`. (Anthropic reports the same way; OpenAI's prompt_tokens is the sum of the three.)
+top of it. `input` contains `tool_prompt`, `output` contains `reasoning`. (Anthropic reports the same way; OpenAI's prompt_tokens is the sum of the three.)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Usage(msgspec.Struct):
     audio_input: int = -1
     audio_output: int = -1
     web_searches: int = -1
+    tool_prompt: int = -1  # prompt tokens that results of the provider's own tools took (Gemini toolUsePromptTokenCount)
 
     @property
     def prompt(self) -> int:

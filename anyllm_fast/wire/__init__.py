@@ -1,38 +1,77 @@
-"""The streaming core under one set of names: the native module's where it runs, else the Python twins'. Holds no logic.
+"""The streaming core under one set of names: the native module's where it runs, else the Python twins'.
 
 Frames                                  bytes in any cutting to server-sent events
-ChatDecoder, AnthropicDecoder           events of an upstream to calls of a Sink
-ChatEncoder, AnthropicEncoder           calls of a Sink to a client's bytes
+XDecoder                                events of an upstream to calls of a Sink
+XEncoder                                calls of a Sink to a client's bytes
 Pipe, Watch                             upstream bytes to client bytes: translated, or passed and watched
 splice_model, splice_member             a member of a request body replaced, every other byte kept
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from anyllm_fast._impl import native
+from anyllm_fast.neutral.dialect import Encoder
+from anyllm_fast.neutral.stream import Pipe as PipeProtocol
+from anyllm_fast.wire import pipe as _pipe
 
 if TYPE_CHECKING or native is None:
     from anyllm_fast.dialects.anthropic_stream import AnthropicDecoder, AnthropicEncoder
+    from anyllm_fast.dialects.bedrock_stream import ConverseDecoder, ConverseEncoder
+    from anyllm_fast.dialects.gemini_stream import GeminiDecoder, GeminiEncoder
     from anyllm_fast.dialects.openai_chat_stream import ChatDecoder, ChatEncoder
+    from anyllm_fast.dialects.openai_responses_stream import ResponsesDecoder, ResponsesEncoder
     from anyllm_fast.wire.pipe import Pipe, Watch
     from anyllm_fast.wire.splice import splice_member, splice_model
     from anyllm_fast.wire.sse import Frames
 else:
+    from anyllm_fast.dialects import bedrock_stream as _bedrock
+    from anyllm_fast.dialects import gemini_stream as _gemini
+    from anyllm_fast.dialects import openai_responses_stream as _responses
+
     AnthropicDecoder, AnthropicEncoder = native.AnthropicDecoder, native.AnthropicEncoder
     ChatDecoder, ChatEncoder = native.ChatDecoder, native.ChatEncoder
+    ResponsesDecoder = getattr(native, "ResponsesDecoder", _responses.ResponsesDecoder)
+    ResponsesEncoder = getattr(native, "ResponsesEncoder", _responses.ResponsesEncoder)
+    GeminiDecoder = getattr(native, "GeminiDecoder", _gemini.GeminiDecoder)
+    GeminiEncoder = getattr(native, "GeminiEncoder", _gemini.GeminiEncoder)
+    ConverseDecoder = getattr(native, "ConverseDecoder", _bedrock.ConverseDecoder)
+    ConverseEncoder = getattr(native, "ConverseEncoder", _bedrock.ConverseEncoder)
     Frames, Pipe, Watch = native.Frames, native.Pipe, native.Watch
     splice_member, splice_model = native.splice_member, native.splice_model
+
+
+def open_translation(decoder: _pipe.Decoder, encoder: Encoder, max_frame: int) -> PipeProtocol:
+    """A pipe between two dialects; the native one where both its ends are native."""
+    if native is not None and isinstance(decoder, native.Decoder) and isinstance(encoder, native.Ordered):
+        return cast(PipeProtocol, native.Pipe(decoder, encoder, max_frame))
+    return _pipe.Pipe(decoder, encoder, max_frame)
+
+
+def open_watch(dialect: _pipe.WatchedDialect, max_frame: int) -> PipeProtocol:
+    """A pipe past a stream of one dialect."""
+    if native is not None and dialect in native.WATCHED:
+        return cast(PipeProtocol, native.Watch(dialect, max_frame))
+    return _pipe.Watch(dialect, max_frame)
+
 
 __all__ = [
     "AnthropicDecoder",
     "AnthropicEncoder",
     "ChatDecoder",
     "ChatEncoder",
+    "ConverseDecoder",
+    "ConverseEncoder",
     "Frames",
+    "GeminiDecoder",
+    "GeminiEncoder",
     "Pipe",
+    "ResponsesDecoder",
+    "ResponsesEncoder",
     "Watch",
+    "open_translation",
+    "open_watch",
     "splice_member",
     "splice_model",
 ]

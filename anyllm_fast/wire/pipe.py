@@ -9,6 +9,7 @@ stream is not good, the client gets its dialect's error in place of what was wro
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Literal, NamedTuple, Protocol, cast
 
 from anyllm_fast.neutral.dialect import Encoder
@@ -16,7 +17,7 @@ from anyllm_fast.neutral.stream import Failure, Sink, StopReason
 from anyllm_fast.neutral.usage import Usage
 from anyllm_fast.wire.sse import Frames
 
-WatchedDialect = Literal["openai_chat", "anthropic"]
+WatchedDialect = Literal["openai_chat", "anthropic", "openai_responses", "gemini", "bedrock"]
 
 
 class Decoder(Protocol):
@@ -249,6 +250,5 @@ def closed(rest: bytes) -> bytes:
 
 def watched(dialect: WatchedDialect) -> Watched:
     # dialects imports this package
-    from anyllm_fast.dialects import anthropic_stream, openai_chat_stream
-
-    return anthropic_stream.WATCHED if dialect == "anthropic" else openai_chat_stream.WATCHED
+    found: Watched = import_module(f"anyllm_fast.dialects.{dialect}_stream").WATCHED
+    return found
