@@ -10,6 +10,7 @@ import msgspec
 from anyllm_fast import headers, ids, wire
 from anyllm_fast.call import Call, Target
 from anyllm_fast.dialects import DIALECTS
+from anyllm_fast.dialects.order import call_id
 from anyllm_fast.dialects.recorded import is_stream
 from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect
@@ -93,9 +94,12 @@ class Bridge:
             reply = self.upstream.read_reply(body, call.losses)
         except ValueError as error:  # msgspec's errors are ValueErrors
             raise UpstreamBroken(f"the upstream's reply is not a {self.upstream.name} reply: {error}") from error
-        for part in reply.parts if self.names else ():
+        count = 0
+        for part in reply.parts:
             if isinstance(part, CallPart):
                 part.name = self.names.get(part.name, part.name)
+                part.ident = part.ident or call_id(self.options.ident, count)
+                count += 1
         return reply
 
 

@@ -212,6 +212,7 @@ cdef class Ordered(Sink):
 
     cdef int on_tool(self, long long key, Span ident, Span name) except -1:
         cdef int place
+        cdef bytes made
         cdef bytes original  # the options hold it as long as it is read
         if self.waits():
             return self.hold(HELD_TOOL, key, ident, name)
@@ -226,6 +227,10 @@ cdef class Ordered(Sink):
                 self.key = key
                 self.place = place
                 memset(&self.balance, 0, sizeof(Balance))
+            made = None
+            if not ident.n:
+                made = shared("dialects.order").call_id(self.options.ident, place)
+                ident = span_of(made)
             original = None
             if self.options.names:
                 original = self.options.names.get(to_bytes(name))

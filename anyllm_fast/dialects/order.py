@@ -164,6 +164,7 @@ class Ordered:
             self.fail(TOO_MANY_CALLS)
         elif self._turn_to(NOTHING):
             count = self._calls[key] = len(self._calls)
+            ident = ident or call_id(self._options.ident, count)
             if not self.interleaves:
                 self._open, self._key, self._balance = CALL, key, Balance()
             self._write_call(count, ident, self._options.names.get(name, name))
@@ -318,6 +319,11 @@ class Ordered:
     def _write_losses(self) -> None:
         """What could not be carried, before the terminator: a comment, where the dialect's clients take one."""
         self._out.append(loss_comment(self.losses))
+
+
+def call_id(reply: bytes, count: int) -> bytes:
+    """The id of call number `count` of a reply, where the upstream gave it none. `reply` is StreamOptions.ident."""
+    return b"call_%b_%d" % (reply[:16], count)
 
 
 def loss_comment(losses: list[str]) -> bytes:

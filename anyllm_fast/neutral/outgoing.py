@@ -53,6 +53,14 @@ class Outgoing:
             known = self._aliases[span] = string_of(alias)
         return known
 
+    def call_id(self, ident: Raw, limit: int = 64) -> Raw:
+        """What the target calls a tool call: its id, or where that has other characters or is longer, one made from it. The same
+        id always gives the same, so that calls, results and earlier turns stay together."""
+        span = bytes(ident)[1:-1]
+        if self.own or (len(span) <= limit and _TOOL_NAME.fullmatch(span)):
+            return ident
+        return string_of(f"call_{digest(text_of(ident))[: min(limit, 37) - 5]}")
+
     def lose(self, where: Where, reason: str = UNKNOWN) -> None:
         self.losses.add(where, reason)
 

@@ -6,6 +6,11 @@ Anthropic's own, so there it is Anthropic's that leaves without a tag.) A reader
 signature without one belongs to the dialect in which it came. OPAQUE is whatever the origin's decoder said and is written back by
 that dialect's request writer, so a dialect may put more than the bare signature into it (an item's id, the kind of part).
 
+Redacted reasoning (Anthropic's) that a client dialect has no word for leaves as a signature whose OPAQUE begins with `redacted:`.
+
+Clients of Gemini give back signatures but not the text of thoughts. A vendor that signs its text (Anthropic) wants both, so towards
+such a client the two are packed into one value: `packed` and `unpacked`.
+
 `anyllm:FIELD`, with one colon, is no signature: see Thinking in request.py.
 """
 
@@ -30,6 +35,32 @@ def untagged(signature: bytes, own: str) -> tuple[str, bytes]:
         return (own if signature else ""), signature
     origin, colon, opaque = signature[len(PREFIX) :].partition(b":")
     return (origin.decode(), opaque) if colon and origin in ORIGINS else ("", signature)
+
+
+def redacted(data: bytes) -> bytes:
+    """The opaque that stands for a block of redacted reasoning."""
+    return _REDACTED + data
+
+
+def redacted_data(opaque: bytes) -> bytes | None:
+    """What `redacted` was given; None if it is an ordinary signature."""
+    return opaque[len(_REDACTED) :] if opaque.startswith(_REDACTED) else None
+
+
+_REDACTED: Final = b"redacted:"
+MAX_PACKED: Final = 256 * 1024
+"""Bytes of text that ride along with a signature; of longer thoughts only the signature does."""
+
+
+def packed(signature: bytes, text: bytes) -> bytes:
+    """A tagged signature and the text that it signs (spans both), as one value of plain bytes for a client to keep."""
+    return b"%b\n%b" % (signature, text) if 0 < len(text) <= MAX_PACKED else signature
+
+
+def unpacked(value: bytes) -> tuple[bytes, bytes]:
+    """(signature, text) of what `packed` gave."""
+    signature, _, text = value.partition(b"\n")
+    return signature, text
 
 
 def read_signature(raw: Raw | None, own: str) -> tuple[str, Raw | None]:
