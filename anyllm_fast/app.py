@@ -48,10 +48,11 @@ class App:
         if self._cors is not None and await self._cors.handle(call):
             return
         try:
-            call.route = routes.find(call.method, call.path, call.headers, self._prefixes)
+            call.route = routes.find(call.method, call.path, call.query, call.headers, self._prefixes)
             call.dialect = DIALECTS[call.route.dialect]
+            call.errors = DIALECTS[call.route.errors] if call.route.errors else call.dialect
         except GatewayError as error:
-            call.dialect = DIALECTS[routes.dialect_of(call.path, call.headers)]
+            call.dialect = call.errors = DIALECTS[routes.dialect_of(call.path, call.headers)]
             await gateway.reject(call, error)
             return
         await gateway.serve(call)
@@ -82,6 +83,9 @@ class App:
         return self._gateway
 
     async def _close(self) -> None:
+        if self._gateway is not None:
+            await self._gateway.background.close()
+            await self._gateway.state.close()
         for upstream in set(self._upstreams.values()):
             await upstream.close()
         for policy in self._policies:

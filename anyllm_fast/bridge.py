@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 
 from anyllm_fast import headers, ids, wire
-from anyllm_fast.call import Call, Target
+from anyllm_fast.call import Call, Surface
+from anyllm_fast.carriers import CARRIERS, Carrier, Unpacking
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.dialects.order import call_id
 from anyllm_fast.dialects.recorded import is_stream
 from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect
 from anyllm_fast.neutral.reply import CallPart, Reply, replay
+from anyllm_fast.neutral.request import Request
 from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 from anyllm_fast.upstream import UpstreamReply
+from anyllm_fast.wire.carried import Carried, Framing
 
 
 class _Anything(msgspec.Struct):
@@ -30,28 +34,68 @@ _prove = msgspec.json.Decoder(_Anything).decode
 class Bridge:
     """One call to one target. `body` is what goes upstream; the rest says how the reply comes back."""
 
-    __slots__ = ("_call", "body", "client", "max_frame", "names", "same", "upstream")
+    __slots__ = ("_call", "_there", "body", "client", "here", "max_frame", "request", "same", "tail", "upstream")
 
-    def __init__(self, call: Call, upstream: Dialect, body: bytes, max_frame: int, names: dict[bytes, bytes]) -> None:
+    def __init__(self, call: Call, surface: Surface, body: bytes, max_frame: int, request: Request | None) -> None:
         self._call = call
         self.client = call.dialect
-        self.upstream = upstream
-        self.same = call.dialect is upstream
+        self.upstream = DIALECTS[surface.dialect]
+        self.same = call.dialect is self.upstream
+        self.here: Carrier = CARRIERS[call.route.carrier]
+        self._there: Carrier = CARRIERS[surface.carrier]
         self.body = body
         self.max_frame = max_frame
-        self.names = names
+        self.request = request  # None on the diagonal
+        self.tail: Framing | None = None  # stands behind a stream: keeps what later calls may name
 
     @property
     def options(self) -> StreamOptions:
         """Asked for once, where something is written: the diagonal writes nothing."""
         call = self._call
-        return StreamOptions(_escaped(call.model), ids.new_hex().encode(), int(call.started_wall), call.include_usage, self.names)
+        request = self.request
+        return StreamOptions(
+            model=_escaped(call.model),
+            ident=(ids.new_secret() if call.route.stateful else ids.new_hex()).encode(),
+            created=int(call.started_wall),
+            include_usage=call.include_usage,
+            names=_NONE if request is None else request.renamed,
+            forms=_NONE if request is None else request.forms,
+            origin=self.upstream.name,
+            announce=call.announce,
+        )
+
+    @property
+    def content_type(self) -> bytes:
+        """Of the client's stream."""
+        return self.here.content_type or self.client.content_type_stream
+
+    @property
+    def keepalive(self) -> bytes:
+        return b"" if self.here.frame is not None else self.client.keepalive
+
+    @property
+    def accept(self) -> bytes:
+        """The media type that the host is asked for."""
+        if not self._call.stream:
+            return b"application/json"
+        return self._there.accept or b"text/event-stream"
 
     def open_pipe(self) -> Pipe:
-        return self.upstream.open_pipe(self.client, self.options, self.max_frame)
+        here, there = self.here, self._there
+        if self.same and here is there and here.watch is not None:
+            return here.watch(self.max_frame)
+        pipe = self.upstream.open_pipe(self.client, self.options, self.max_frame)
+        frame = self.tail if here.frame is None else here.frame()
+        if frame is None and there.unframe is None:
+            return pipe
+        return Carried(pipe, None if there.unframe is None else there.unframe(self.max_frame), frame)
 
     def whole(self, body: bytes, call: Call) -> tuple[bytes, Usage, str]:
         """The upstream's whole reply as the client reads it, its token counts, and why it stopped."""
+        payload, usage, reason = self._whole(body, call)
+        return (payload if self.here.repack is None else self.here.repack(payload)), usage, reason
+
+    def _whole(self, body: bytes, call: Call) -> tuple[bytes, Usage, str]:
         if is_stream(body):
             reply = self._read_stream(body)
         elif self.same:
@@ -71,7 +115,11 @@ class Bridge:
         replay(reply, encoder)
         for name in encoder.losses:
             call.losses.add(((), name), "the client's dialect has no words for this part of the reply")
-        return encoder.take(), reply.usage, reply.stop_reason or ""
+        out = encoder.take()
+        frame = self.tail if self.here.frame is None else self.here.frame()
+        if frame is not None:
+            out = frame.feed(out) + frame.finish()
+        return out, reply.usage, reply.stop_reason or ""
 
     def _check(self, body: bytes) -> None:
         """A success that is no reply is the upstream's failure: empty, HTML, half a document, an error. Raises UpstreamError."""
@@ -94,32 +142,51 @@ class Bridge:
             reply = self.upstream.read_reply(body, call.losses)
         except ValueError as error:  # msgspec's errors are ValueErrors
             raise UpstreamBroken(f"the upstream's reply is not a {self.upstream.name} reply: {error}") from error
+        options = self.options
         count = 0
         for part in reply.parts:
             if isinstance(part, CallPart):
-                part.name = self.names.get(part.name, part.name)
-                part.ident = part.ident or call_id(self.options.ident, count)
+                part.name = options.names.get(part.name, part.name)
+                part.ident = part.ident or call_id(options.ident, count)
                 count += 1
         return reply
 
 
-def open_bridge(call: Call, target: Target, max_frame: int) -> Bridge:
+def unpack(call: Call) -> None:
+    """Makes of a body in a carrier's form the dialect's own, before anything else is asked of it. Raises InvalidRequest."""
+    carrier = CARRIERS[call.route.carrier]
+    if carrier.unpack is not None:
+        sent = Unpacking(call.body, call.route.model, call.route.stream is True, call.headers, call.losses)
+        call.body = carrier.unpack(sent)
+
+
+def open_bridge(call: Call, surface: Surface, max_frame: int) -> Bridge:
     """Raises InvalidRequest for a body that cannot be read, or that says something the target's dialect has no words for."""
-    upstream = DIALECTS[target.dialect]
-    client = call.dialect
     model = call.target_model
     body = call.body
-    names: dict[bytes, bytes] = {}
-    if client is not upstream:
-        try:
-            request = client.read_request(body, call.losses)
-            body = upstream.write_request(request, model, target.profile(model), call.losses)
-            names = request.renamed
-        except (msgspec.MsgspecError, RecursionError) as error:  # a reader says where; this is for what it did not think of
-            raise InvalidRequest(f"the body holds a value that cannot be read: {error}") from None
+    request: Request | None = None
+    if call.dialect.name != surface.dialect:
+        request, body = translate(call, surface)
     elif model != call.model:
         body = wire.splice_model(body, _escaped(model))
-    return Bridge(call, upstream, body, max_frame, names)
+    there = CARRIERS[surface.carrier]
+    if there.pack is not None:
+        body = there.pack(body, call.headers if request is None else _NONE)
+    return Bridge(call, surface, body, max_frame, request)
+
+
+def translate(call: Call, surface: Surface) -> tuple[Request, bytes]:
+    """The call's body in the middle, and as the surface's dialect has it. Raises InvalidRequest."""
+    model = call.target_model
+    try:
+        request = call.dialect.read_request(call.body, call.losses)
+        request.stream = call.stream
+        return request, DIALECTS[surface.dialect].write_request(request, model, surface.profile(model), call.losses)
+    except (msgspec.MsgspecError, RecursionError) as error:  # a reader says where; this is for what it did not think of
+        raise InvalidRequest(f"the body holds a value that cannot be read: {error}") from None
+
+
+_NONE: Final[dict[bytes, Any]] = {}
 
 
 def _check_sound(body: bytes) -> None:

@@ -11,12 +11,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from anyllm_fast import body, faults, headers, operations
-from anyllm_fast.bridge import Bridge, open_bridge, refusal, refuse_losses
-from anyllm_fast.call import Call, Policies, Policy, Route, Target
+from anyllm_fast.bridge import Bridge, open_bridge, refusal, refuse_losses, unpack
+from anyllm_fast.call import Call, Outgoing, Policies, Policy, Route, Target
 from anyllm_fast.config import Settings
 from anyllm_fast.departures import Departures
-from anyllm_fast.errors import GatewayError, Internal, UpstreamBroken, UpstreamRefused
+from anyllm_fast.errors import GatewayError, Internal, InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.relay import Relay, answer
+from anyllm_fast.responses.background import Background, asks_background
+from anyllm_fast.responses.state import Keeper, State, Turn
+from anyllm_fast.responses.store import MemoryStore, Store
 from anyllm_fast.router import Router
 from anyllm_fast.upstream import Timeouts, Upstream, UpstreamReply, UpstreamRequest
 
@@ -26,7 +29,14 @@ _ERROR_BODY_LIMIT = 1 << 20
 class Gateway:
     """One per worker. Owns nothing but references: the upstream client, the router, the policies in their order."""
 
-    def __init__(self, settings: Settings, router: Router, upstreams: Mapping[str, Upstream], policies: Policies) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        router: Router,
+        upstreams: Mapping[str, Upstream],
+        policies: Policies,
+        store: Store | None = None,
+    ) -> None:
         self.settings = settings
         self.router = router
         self.upstreams = upstreams
@@ -36,6 +46,8 @@ class Gateway:
         self._settles = tuple((place, policy.settle) for place, policy in enumerate(policies) if _has(policy, "settle"))[::-1]
         self._last = len(policies)
         self._departures = Departures()
+        self.state = State(store or MemoryStore())
+        self.background = Background(self.state)
         self.operations = operations.OPERATIONS
         limits = settings.timeouts
         self._whole = Timeouts(limits.connect, limits.first_byte, limits.idle, 0.0)
@@ -66,10 +78,13 @@ class Gateway:
             await self._refuse(call, Internal("internal error in the gateway; the log has the details under this request id"))
         finally:
             self._departures.disarm(call)
-            call.outcome.ended_at = time.monotonic()
-            for place, settle in self._settles:
-                if place < call.entered:
-                    settle(call)
+            self._settle(call)
+
+    def _settle(self, call: Call) -> None:
+        call.outcome.ended_at = time.monotonic()
+        for place, settle in self._settles:
+            if place < call.entered:
+                settle(call)
 
     async def reject(self, call: Call, error: GatewayError) -> None:
         """Answers a call that has no route. It is screened first: an address that may not connect learns nothing."""
@@ -81,43 +96,74 @@ class Gateway:
         await self._run(call, refuse)
 
     async def generate(self, call: Call) -> None:
-        peek = call.dialect.peek(call.body)
-        call.model, call.stream, call.include_usage = peek.model, peek.stream, peek.include_usage
+        self.look(call)
         target = self.aim(call)
-        bridge = open_bridge(call, target, self.settings.max_frame_bytes)
-        if call.losses and self.settings.on_loss == "refuse":
+        if not call.route.stateful or target.surface(call.target_model, call.dialect.name).dialect == call.dialect.name:
+            await self.complete(call, target, None)
+            return
+        background = asks_background(call.body)
+        turn = await self.state.resume(call)
+        if not background or call.stream:
+            await self.complete(call, target, turn)
+            return
+        if not turn.keep:
+            raise InvalidRequest("a background response has to be stored", where="store")
+        await answer(call, 200, await self.background.begin(call.detached(), turn, self._unwatched))
+
+    async def complete(self, call: Call, target: Target, turn: Turn | None) -> None:
+        """The call to its target and the reply back. `turn`: its reply may be named by later calls."""
+        surface = call.surface
+        assert surface is not None  # noqa: S101 - for the type checker: aim has set it
+        bridge = open_bridge(call, surface, self.settings.max_frame_bytes)
+        if turn is not None:
+            bridge.tail = Keeper(self.state, turn)
+        if call.losses and on_loss(call, self.settings) == "refuse":
             refuse_losses(call)
-        reply = await self.forward(call, target, target.generate, bridge.body, self._streamed if call.stream else self._whole)
+        outgoing = Outgoing(surface.path(call.target_model, call.stream), bridge.body, surface.dialect, bridge.accept)
+        reply = await self.forward(call, target, outgoing, self._streamed if call.stream else self._whole)
         try:
             if reply.status >= 400:
                 raise refusal(reply, await reply.read(_ERROR_BODY_LIMIT), bridge.upstream, bridge.client)
-            call.response_headers += headers.to_client(reply.headers, target.dialect, call.dialect.name)
+            call.response_headers += headers.to_client(reply.headers, surface.dialect, call.dialect.name)
             if call.stream:
                 await Relay(call, bridge, reply, self.settings).run()
             else:
-                await self._whole_reply(call, bridge, reply)
+                await self._whole_reply(call, bridge, reply, turn)
         except BaseException:  # a reply that was not taken to its end holds a connection
             reply.abort()
             raise
+
+    def look(self, call: Call) -> None:
+        """What the path or the body says of a call: which model, streamed or not. Raises InvalidRequest."""
+        route = call.route
+        if route.carrier:
+            unpack(call)
+        peek = call.dialect.peek(call.body)
+        call.model = route.model or peek.model
+        call.stream = peek.stream if route.stream is None else route.stream
+        call.include_usage = peek.include_usage
 
     def aim(self, call: Call) -> Target:
         """Chooses the target and lets the policies judge it."""
         target = call.target = self.router.target(call)
         call.target_model = target.model_of(call.model)
+        call.surface = target.surface(call.target_model, call.dialect.name)
         for admit in self._admits:
             admit(call)
         return target
 
-    async def forward(self, call: Call, target: Target, path: bytes, payload: bytes, timeouts: Timeouts) -> UpstreamReply:
-        """The reply to a POST, or to a GET where there is no payload. Raises UpstreamError, also for a redirect."""
+    async def forward(self, call: Call, target: Target, outgoing: Outgoing, timeouts: Timeouts) -> UpstreamReply:
+        """The reply to what goes out. Raises UpstreamError, also for a redirect."""
         request = UpstreamRequest(
             target.origin,
-            b"POST" if payload else b"GET",
-            path,
-            headers.to_upstream(call, target),
-            payload,
+            outgoing.method or (b"POST" if outgoing.body else b"GET"),
+            outgoing.path,
+            headers.to_upstream(call, target, outgoing.dialect, outgoing.accept),
+            outgoing.body,
             timeouts,
         )
+        if target.sign is not None:
+            await target.sign(request)
         reply = await self.upstreams[target.name].send(request)
         call.outcome.upstream_status = reply.status
         if 300 <= reply.status < 400:
@@ -125,9 +171,20 @@ class Gateway:
             raise UpstreamBroken(f"the upstream answered with a redirect ({reply.status}), which is never followed")
         return reply
 
-    async def _whole_reply(self, call: Call, bridge: Bridge, reply: UpstreamReply) -> None:
+    async def _unwatched(self, call: Call) -> None:
+        """A call whose client has had its answer already: in the background. Never raises a GatewayError."""
+        try:
+            await self.complete(call, self.aim(call), None)
+        except GatewayError as error:
+            await self._refuse(call, error)
+        finally:
+            self._settle(call)
+
+    async def _whole_reply(self, call: Call, bridge: Bridge, reply: UpstreamReply, turn: Turn | None) -> None:
         raw = await reply.read(self.settings.max_reply_bytes)
         payload, call.outcome.usage, call.outcome.stop_reason = bridge.whole(raw, call)
+        if turn is not None:
+            payload = self.state.finish(turn, payload)
         await answer(call, 200, payload)
 
     async def _refuse(self, call: Call, error: GatewayError) -> None:
@@ -137,8 +194,22 @@ class Gateway:
             return
         call.response_headers += error.headers
         verbatim = error.verbatim if isinstance(error, UpstreamRefused) else None
-        payload = verbatim or call.dialect.write_error(error, call.request_id)
-        await answer(call, error.status if verbatim else call.dialect.status_of(error), payload)
+        if verbatim:
+            await answer(call, error.status, verbatim)
+            return
+        call.response_headers += call.errors.error_headers(error)
+        await answer(call, call.errors.status_of(error), call.errors.write_error(error, call.request_id))
+
+
+def on_loss(call: Call, settings: Settings) -> str:
+    """`announce` or `refuse`: the server's setting, or what the caller asks for in a header. Raises InvalidRequest."""
+    asked = call.headers.get(b"x-anyllm-on-loss")
+    if asked is None:
+        return settings.on_loss
+    wanted = asked.decode("latin-1").strip().lower()
+    if wanted not in ("announce", "refuse"):
+        raise InvalidRequest(f"expected announce or refuse, got {wanted[:40]!r}", where="x-anyllm-on-loss")
+    return wanted
 
 
 def _has(policy: Policy, hook: str) -> bool:

@@ -42,29 +42,45 @@ TO_UPSTREAM: Final[dict[str, tuple[bytes, ...]]] = {
         b"idempotency-key",
         b"x-client-request-id",
     ),
+    "openai_responses": (
+        b"user-agent",
+        b"openai-beta",
+        b"openai-organization",
+        b"openai-project",
+        b"idempotency-key",
+        b"x-client-request-id",
+    ),
+    "gemini": (b"user-agent", b"x-goog-api-client"),
+    "bedrock": (
+        b"user-agent",
+        b"x-amzn-bedrock-trace",
+        b"x-amzn-bedrock-guardrailidentifier",
+        b"x-amzn-bedrock-guardrailversion",
+        b"x-amzn-bedrock-performanceconfig-latency",
+        b"x-amzn-bedrock-service-tier",
+    ),
 }
 """Client headers that go upstream where both sides speak the same dialect. Where they do not, none does: a beta flag, a version
 or an idempotency key speaks of the body that the client wrote, and that is not the body that is sent."""
 
 DEFAULTS: Final[dict[str, tuple[tuple[bytes, bytes], ...]]] = {
     "anthropic": ((b"anthropic-version", b"2023-06-01"),),
-    "openai_chat": (),
 }
 """What an upstream demands, where the client has not said it."""
 
 
-def to_upstream(call: Call, target: Target) -> HeaderList:
-    """The headers of the request that goes to `target`, credentials included. Lower-case names."""
+def to_upstream(call: Call, target: Target, dialect: str, accept: bytes) -> HeaderList:
+    """The headers of a request in `dialect` that goes to `target`, credentials included. Lower-case names."""
     out: HeaderList = [
-        (b"accept", b"text/event-stream" if call.stream else b"application/json"),
+        (b"accept", accept),
         (b"x-request-id", call.request_id.encode("latin-1", "replace")),
         *target.credentials,
     ]
     if call.method == "POST":
         out.append((b"content-type", b"application/json"))
     ours = {name for name, _ in target.credentials}
-    received = call.headers if call.dialect.name == target.dialect else _NONE
-    for name, default in _WANTED[target.dialect]:
+    received = call.headers if call.dialect.name == dialect else _NONE
+    for name, default in _WANTED[dialect]:
         value = received.get(name, default)
         if value is not None and name not in ours:
             out.append((name, value))
@@ -73,7 +89,7 @@ def to_upstream(call: Call, target: Target) -> HeaderList:
 
 _NONE: Final[dict[bytes, bytes]] = {}
 _WANTED: Final[dict[str, tuple[tuple[bytes, bytes | None], ...]]] = {
-    dialect: tuple((name, {b"user-agent": _OURS, **dict(DEFAULTS[dialect])}.get(name)) for name in names)
+    dialect: tuple((name, {b"user-agent": _OURS, **dict(DEFAULTS.get(dialect, ()))}.get(name)) for name in names)
     for dialect, names in TO_UPSTREAM.items()
 }
 """Header -> what is sent where the client has not said it, or may not."""
@@ -88,14 +104,18 @@ EVERY_LANE: Final[dict[bytes, bytes]] = {
     b"x-request-id": b"x-upstream-request-id",  # x-request-id itself is ours, on every answer
 }
 SAME_LANE: Final[dict[bytes, bytes]] = {**EVERY_LANE, b"request-id": b"request-id"}
-SAME_LANE_PREFIXES: Final = (b"anthropic-", b"openai-", b"x-ratelimit-")
+SAME_LANE_PREFIXES: Final = (b"anthropic-", b"openai-", b"x-ratelimit-", b"x-amzn-")
 TRANSLATED_LANE: Final[dict[bytes, bytes]] = {**EVERY_LANE, b"request-id": b"x-upstream-request-id"}
+
+FAMILIES: Final = {"openai_responses": "openai_chat"}
+"""Dialects of one vendor have their headers in common."""
 
 _Rule = tuple[bytes, Callable[[bytes, float], bytes | None]]
 
 
 def to_client(headers: Iterable[tuple[bytes, bytes]], upstream: str, client: str) -> HeaderList:
     """The upstream's reply headers that the client gets, in the names and units of the client's dialect."""
+    upstream, client = FAMILIES.get(upstream, upstream), FAMILIES.get(client, client)
     if upstream == client:
         out = []
         for name, value in headers:

@@ -1,4 +1,4 @@
-"""Identifiers. Random and unique, to correlate by; never a secret: whoever holds one is told nothing for it."""
+"""Identifiers. Random and unique, to correlate by. Only what `new_secret` gives opens anything to its holder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ _LEGAL = re.compile(rb"[!-~]{1,200}")
 def new_hex() -> str:
     """32 hex digits, as behind `msg_` and `chatcmpl-`."""
     return f"{_bits(128):032x}"
+
+
+def new_secret() -> str:
+    """32 hex digits that nobody can guess, also who has seen many: for what can be fetched by its id."""
+    return os.urandom(16).hex()
 
 
 def new_request_id() -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import msgspec
 
-from anyllm_fast import __version__, headers, tokens
+from anyllm_fast import __version__, headers, response_operations, tokens
 from anyllm_fast._impl import IMPL
-from anyllm_fast.bridge import refusal, refused
-from anyllm_fast.call import Call, Operation, Target
+from anyllm_fast.bridge import refusal, refused, translate
+from anyllm_fast.call import Call, Operation, Outgoing, Surface, Target
 from anyllm_fast.dialects import DIALECTS
-from anyllm_fast.errors import NotFound, UpstreamBroken, UpstreamRefused
-from anyllm_fast.neutral.dialect import ModelInfo
+from anyllm_fast.errors import NotFound, UpgradeRequired, UpstreamBroken, UpstreamRefused
+from anyllm_fast.neutral.dialect import Dialect, ModelInfo, Profile
 from anyllm_fast.policy.metrics import Metrics, as_json, as_prometheus
 from anyllm_fast.relay import answer
 from anyllm_fast.upstream import Timeouts
@@ -65,55 +65,67 @@ async def model(gateway: Gateway, call: Call) -> None:
 
 async def count_tokens(gateway: Gateway, call: Call) -> None:
     """The upstream's own count where it has one for this dialect, else tiktoken's, which is approximate and says so."""
-    call.model = call.dialect.peek(call.body).model
+    gateway.look(call)
     target = gateway.aim(call)
-    if target.count_tokens is not None and target.dialect == call.dialect.name:
-        await _upstream_count(gateway, call, target, target.count_tokens)
+    surface = call.surface
+    if surface is not None and surface.count_tokens is not None and surface.dialect == call.dialect.name:
+        await _upstream_count(gateway, call, target, surface.count_tokens(call.target_model))
         return
-    count = await tokens.count(call.body)
+    count = await tokens.count(_countable(call))
     call.response_headers.append((b"x-anyllm-token-counter", _APPROXIMATE))
-    await answer(call, 200, b'{"input_tokens":%d}' % count)
+    await answer(call, 200, call.dialect.write_count(count))
+
+
+def _countable(call: Call) -> bytes:
+    """The prompt as a Messages body, which is what the counting process reads. Raises InvalidRequest."""
+    call.body = call.dialect.read_counted(call.body)
+    if call.dialect.name == _COUNTED.dialect:
+        return call.body
+    return translate(call, _COUNTED)[1]
+
+
+_COUNTED: Final = Surface(dialect="anthropic", path=lambda model, stream: b"", profile=lambda model: Profile())
 
 
 async def _upstream_count(gateway: Gateway, call: Call, target: Target, path: bytes) -> None:
     body = call.body
     if call.target_model != call.model:
         body = splice_model(body, msgspec.json.encode(call.target_model)[1:-1])
-    reply = await gateway.forward(call, target, path, body, _LIST_TIMEOUTS)
+    dialect = call.dialect
+    reply = await gateway.forward(call, target, Outgoing(path, body, dialect.name), _LIST_TIMEOUTS)
     try:
         raw = await reply.read(_LIST_LIMIT)
         if reply.status >= 400:
-            raise refusal(reply, raw, DIALECTS[target.dialect], call.dialect)
-        _check_count(raw, target)
-        call.response_headers += headers.to_client(reply.headers, target.dialect, call.dialect.name)
+            raise refusal(reply, raw, dialect, dialect)
+        _check_count(raw, dialect)
+        call.response_headers += headers.to_client(reply.headers, dialect.name, dialect.name)
         await answer(call, 200, raw)
     finally:
         reply.abort()
 
 
-class _Count(msgspec.Struct):
-    input_tokens: int
-
-
-_decode_count = msgspec.json.Decoder(_Count).decode
-
-
-def _check_count(raw: bytes, target: Target) -> None:
+def _check_count(raw: bytes, dialect: Dialect) -> None:
     """Raises UpstreamError for a success that is no count."""
     try:
-        _decode_count(raw)
+        dialect.read_count(raw)
     except ValueError as error:  # msgspec's errors are ValueErrors
-        failure = DIALECTS[target.dialect].read_failure(raw)
+        failure = dialect.read_failure(raw)
         if failure is not None:
             raise refused(failure, 502) from None
         raise UpstreamBroken(f"the upstream's count of tokens cannot be read: {error}") from None
+
+
+async def websocket(gateway: Gateway, call: Call) -> None:
+    """Codex asks for a websocket first; told 426 it falls back to a POST at once, any other answer costs it seconds."""
+    raise UpgradeRequired("Responses over a websocket are not served here; send the request as a POST")
 
 
 async def _known_models(gateway: Gateway, call: Call) -> list[ModelInfo]:
     """The backend's own list; where the host has none, the names that the configuration maps to."""
     target = call.target = gateway.router.target(call)
     try:
-        return await _upstream_models(gateway, call, target)
+        if target.models is not None:
+            return await _upstream_models(gateway, call, target, target.models)
     except UpstreamRefused as error:
         if error.status not in _NO_LIST:
             raise
@@ -121,13 +133,13 @@ async def _known_models(gateway: Gateway, call: Call) -> list[ModelInfo]:
     return [ModelInfo(name) for name in dict.fromkeys((backend.big_model, backend.small_model)) if name]
 
 
-async def _upstream_models(gateway: Gateway, call: Call, target: Target) -> list[ModelInfo]:
-    reply = await gateway.forward(call, target, target.models, b"", _LIST_TIMEOUTS)
+async def _upstream_models(gateway: Gateway, call: Call, target: Target, path: bytes) -> list[ModelInfo]:
+    reply = await gateway.forward(call, target, Outgoing(path, b"", target.models_dialect), _LIST_TIMEOUTS)
     try:
         raw = await reply.read(_LIST_LIMIT)
     finally:
         reply.abort()
-    dialect = DIALECTS[target.dialect]
+    dialect = DIALECTS[target.models_dialect]
     failure = dialect.read_error(reply.status, raw) if reply.status >= 400 else dialect.read_failure(raw)
     if failure is not None:
         raise refused(failure, reply.status if reply.status >= 400 else 502)
@@ -144,4 +156,10 @@ OPERATIONS: dict[Operation, Callable[[Gateway, Call], Awaitable[None]]] = {
     "models": models,
     "model": model,
     "count_tokens": count_tokens,
+    "websocket": websocket,
+    "response": response_operations.response,
+    "response_delete": response_operations.response_delete,
+    "response_cancel": response_operations.response_cancel,
+    "response_items": response_operations.response_items,
+    "response_compact": response_operations.response_compact,
 }

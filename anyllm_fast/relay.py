@@ -42,7 +42,7 @@ def response_headers(call: Call, content_type: bytes, length: int = -1) -> list[
     if length >= 0:
         out.append((b"content-length", b"%d" % length))
     out += call.response_headers
-    known = call.dialect.request_id_header
+    known = call.errors.request_id_header
     if known != b"x-request-id" and all(name != known for name, _ in call.response_headers):
         out.append((known, call.request_id.encode("ascii")))  # an upstream's own id goes before ours
     if call.losses and call.announce:
@@ -124,13 +124,13 @@ class Relay:
         call.outcome.status = 200
         call.outcome.first_byte_at = time.monotonic()
         self._last = self._loop.time()
-        headers = response_headers(call, self._bridge.client.content_type_stream)
+        headers = response_headers(call, self._bridge.content_type)
         headers.append((b"cache-control", b"no-cache"))
         headers.append((b"x-accel-buffering", b"no"))  # nginx in front of us would hold the stream back
         sent = call.send({"type": _START, "status": 200, "headers": headers})
         finished = finished_type(sent)
         await sent
-        if self._bridge.client.keepalive:
+        if self._bridge.keepalive:
             self._heartbeat = self._loop.call_later(_KEEPALIVE_AFTER, self._tick)
         return finished
 
@@ -163,7 +163,7 @@ class Relay:
         call = self._call
         raw = await read_whole(self._reply, self._settings.max_reply_bytes, first)
         payload, call.outcome.usage, call.outcome.stop_reason = self._bridge.streamed(raw, call)
-        await answer(call, 200, payload, self._bridge.client.content_type_stream)
+        await answer(call, 200, payload, self._bridge.content_type)
 
     def _tick(self) -> None:
         """Sends a keep-alive frame if nothing has left for a while. The pipe gives whole frames only, so it never splits one."""
@@ -172,14 +172,14 @@ class Relay:
         if idle >= _KEEPALIVE_AFTER:
             idle = 0.0
             if push is not None:
-                push.beat(self._bridge.client.keepalive)
+                push.beat(self._bridge.keepalive)
             elif self._beat is None:
                 self._beat = self._loop.create_task(self._keepalive())
         self._heartbeat = self._loop.call_later(_KEEPALIVE_AFTER - idle, self._tick)
 
     async def _keepalive(self) -> None:
         self._last = self._loop.time()
-        await self._call.send({"type": _BODY, "body": self._bridge.client.keepalive, "more_body": True})
+        await self._call.send({"type": _BODY, "body": self._bridge.keepalive, "more_body": True})
 
 
 def _is_document(chunk: bytes) -> bool:

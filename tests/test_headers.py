@@ -57,14 +57,14 @@ def sent(client: str, upstream: str, method: str = "POST", stream: bool = False,
     call.stream = stream
     target = Target(
         name="t",
-        dialect=upstream,
+        models_dialect=upstream,
         origin=Origin("https", "h", 443),
-        generate=b"/",
+
         credentials=((b"x-api-key", b"ours"),),
         model_of=str,
-        profile=lambda model: Profile(),
+        surfaces=lambda model: (),
     )
-    out = to_upstream(call, target)
+    out = to_upstream(call, target, upstream, b"text/event-stream" if stream else b"application/json")
     assert len(dict(out)) == len(out)
     assert all(name == name.lower() for name, _ in out)
     return dict(out)

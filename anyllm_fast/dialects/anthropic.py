@@ -111,6 +111,9 @@ class AnthropicMessages:
     def peek(self, body: bytes) -> Peek:
         return peek_body(body)
 
+    def read_counted(self, body: bytes) -> bytes:
+        return body
+
     def read_request(self, body: bytes, losses: Losses) -> Request:
         return anthropic_request.read_request(body, losses)
 

@@ -103,17 +103,32 @@ class Sink(Protocol):
 class Pipe(Protocol):
     """Upstream bytes in, client bytes out. One per reply; the gateway's relay knows nothing else of a stream."""
 
-    committed: bool
-    """True once something was fed that the client would act on (text, thinking, a tool call, a stop). Until then a failure
-    can still become an answer with a true status."""
-    failure: Failure | None
-    """Set when the upstream failed in-band, or its bytes were cut or malformed."""
-    ended: bool
-    """True once the client's terminator (or in-band error) has been returned: nothing may follow."""
-    usage: Usage
-    stop_reason: StopReason | None
-    losses: list[str]
-    """Names of things this stream could not carry (`private` names), each once, in order of appearance."""
+    @property
+    def committed(self) -> bool:
+        """True once something was fed that the client would act on (text, thinking, a tool call, a stop). Until then a failure
+        can still become an answer with a true status."""
+        ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """Set when the upstream failed in-band, or its bytes were cut or malformed."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """True once the client's terminator (or in-band error) has been returned: nothing may follow."""
+        ...
+
+    @property
+    def usage(self) -> Usage: ...
+
+    @property
+    def stop_reason(self) -> StopReason | None: ...
+
+    @property
+    def losses(self) -> list[str]:
+        """Names of things this stream could not carry (`private` names), each once, in order of appearance."""
+        ...
 
     def feed(self, chunk: bytes) -> bytes:
         """Everything that `chunk` lets leave, whole frames only; b"" means: more, please. Never raises for upstream bytes."""

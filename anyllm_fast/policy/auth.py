@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from urllib.parse import parse_qsl
 
 from anyllm_fast.call import Call, Policy
 from anyllm_fast.config import Settings
@@ -31,7 +32,7 @@ class Auth(Policy):
     def screen(self, call: Call) -> None:
         if call.route.public:
             return
-        credential = credential_of(call.headers)
+        credential = credential_of(call) or (self._open_relay and not self._digests and signature_of(call))
         if not credential:
             raise Unauthenticated("Missing authentication. Provide x-api-key or Authorization header.")
         if self._digests:
@@ -42,12 +43,22 @@ class Auth(Policy):
             if not known:
                 raise Unauthenticated("Invalid API key.")
             call.key_name = digest[:4].hex()
+            call.owner = digest
         elif not self._open_relay:
             raise Unauthenticated("Server not configured for access. Contact the administrator.")
+        else:
+            call.owner = hashlib.sha256(credential).digest()
 
 
-def credential_of(headers: dict[bytes, bytes]) -> bytes:
-    """The caller's credential, b"" if there is none. An empty x-api-key does not hide a Bearer."""
+def signature_of(call: Call) -> bytes:
+    """An AWS signature. Nobody here can check it, so it is a credential only where any will do."""
+    authorization = call.headers.get(b"authorization", b"")
+    return authorization if authorization.startswith(b"AWS4-HMAC-SHA256 ") else b""
+
+
+def credential_of(call: Call) -> bytes:
+    """The caller's credential, b"" if there is none. An empty x-api-key does not hide a Bearer. `?key=` is Google's way."""
+    headers = call.headers
     for name in (b"x-api-key", b"x-goog-api-key"):
         value = headers.get(name)
         if value:
@@ -55,4 +66,6 @@ def credential_of(headers: dict[bytes, bytes]) -> bytes:
     authorization = headers.get(b"authorization", b"")
     if authorization[:7].lower() == b"bearer ":
         return authorization[7:].strip()
+    if b"key=" in call.query and call.route.dialect == "gemini":
+        return next((value.encode() for name, value in parse_qsl(call.query.decode("latin-1")) if name == "key"), b"")
     return b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from anyllm_fast.call import Target
+from anyllm_fast.call import Surface, Target
 from anyllm_fast.config import Backend
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.providers.credentials import credentials_of
@@ -23,16 +23,23 @@ _DEFAULT_OUTPUT = 32000
 
 def target(backend: Backend) -> Target:
     origin, path = parse_origin(backend.url("/v1/messages"))
+    messages, count = path.encode(), (path + "/count_tokens").encode()
+    surfaces = (
+        Surface(
+            dialect="anthropic",
+            path=lambda model, stream: messages,
+            profile=lru_cache(maxsize=1024)(profile_of),
+            count_tokens=lambda model: count,
+        ),
+    )
     return Target(
         name=backend.name,
-        dialect="anthropic",
         origin=origin,
-        generate=path.encode(),
-        count_tokens=(path + "/count_tokens").encode(),
+        models_dialect="anthropic",
         models=parse_origin(backend.url("/v1/models"))[1].encode() + b"?limit=1000",
         credentials=credentials_of(backend),
         model_of=lambda requested: requested,
-        profile=lru_cache(maxsize=1024)(profile_of),
+        surfaces=lambda model: surfaces,
     )
 
 

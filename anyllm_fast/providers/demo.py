@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from anyllm_fast.call import Target
+from anyllm_fast.call import Surface, Target
 from anyllm_fast.config import Backend
 from anyllm_fast.errors import UpstreamError
 from anyllm_fast.neutral.dialect import Profile
@@ -29,15 +29,18 @@ _MODELS = ("demo", "claude-sonnet-4-5", "gpt-4o")
 
 
 def target(backend: Backend) -> Target:
+    surface = Surface(
+        dialect="anthropic",
+        path=lambda model, stream: b"/v1/messages",
+        profile=lambda model: Profile(default_max_tokens=1024),
+    )
     return Target(
         name=backend.name,
-        dialect="anthropic",
         origin=Origin("http", "demo.invalid", 80),
-        generate=b"/v1/messages",
-        count_tokens=None,
+        models_dialect="anthropic",
         credentials=(),
         model_of=lambda requested: requested,
-        profile=lambda model: Profile(default_max_tokens=1024),
+        surfaces=lambda model: (surface,),
         in_process=True,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from anyllm_fast.call import Target
+from anyllm_fast.call import Surface, Target
 from anyllm_fast.config import Backend, map_model
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.providers.credentials import credentials_of
@@ -25,15 +25,16 @@ def target(backend: Backend) -> Target:
     def profile(model: str) -> Profile:
         return profile_of(model, official=official, stream_usage=not backend.omit_stream_options)
 
+    chat = path.encode()
+    surfaces = (Surface(dialect="openai_chat", path=lambda model, stream: chat, profile=profile),)
     return Target(
         name=backend.name,
-        dialect="openai_chat",
         origin=origin,
-        generate=path.encode(),
         models=parse_origin(backend.url("/v1/models"))[1].encode(),
+        models_dialect="openai_chat",
         credentials=credentials_of(backend),
         model_of=lambda requested: map_model(backend, requested),
-        profile=profile,
+        surfaces=lambda model: surfaces,
     )
 
 

@@ -1,0 +1,187 @@
+"""previous_response_id before a call, and keeping the reply after it, where the upstream does not do it. Opens no socket.
+
+A Responses call to an upstream of another dialect is a conversation that we hold: the earlier input and output go before the new
+input, byte for byte as they were, so a longer conversation still begins like the shorter one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from anyllm_fast import faults
+from anyllm_fast.call import Call
+from anyllm_fast.errors import Internal, InvalidRequest
+from anyllm_fast.neutral.members import encode, is_string, open_body, text_of
+from anyllm_fast.responses.store import Kept, Store, StoreFailed
+
+SUMMARY: Final = "anyllm:summary:"
+"""How the content of a compaction item begins that we made: the summary follows, in base64."""
+_NULL: Final = (b"null",)
+_TERMINAL: Final = (b"event: response.completed\n", b"event: response.incomplete\n", b"event: response.failed\n")
+_ELSEWHERE: Final = {
+    "conversation": "conversations are kept by OpenAI; use previous_response_id with this backend",
+    "prompt": "prompt templates are kept by OpenAI; send their text to this backend",
+}
+_decode_array = msgspec.json.Decoder(list[Raw]).decode
+
+
+class _Reply(msgspec.Struct):
+    id: str
+    output: Raw = Raw(b"[]")
+
+
+class _Item(msgspec.Struct):
+    type: str = ""
+    id: Any = None
+    encrypted_content: Any = None
+
+
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+_decode_item = msgspec.json.Decoder(_Item).decode
+
+
+class Turn(msgspec.Struct):
+    """One Responses call of ours: what has to be known when its reply is there."""
+
+    owner: bytes
+    items: bytes
+    keep: bool
+    previous: bytes = b"null"  # JSON
+
+
+class State:
+    """Of one worker. Puts run beside the calls; `close` waits for them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def resume(self, call: Call) -> Turn:
+        """Makes of the call's body one that says everything itself. Raises InvalidRequest."""
+        members = open_body(call.body)
+        for name, why in _ELSEWHERE.items():
+            if bytes(members.get(name, b"null")) not in _NULL:
+                raise InvalidRequest(why, where=name)
+        items = _items(members.get("input"))
+        previous = members.pop("previous_response_id", None)
+        if previous is not None and bytes(previous) not in _NULL:
+            items = await self._earlier(call.owner, previous) + items
+        else:
+            previous = None
+        opened = [_opened(item) for item in items]
+        if previous is not None or opened != items:
+            members["input"] = Raw(encode(opened))
+        keep = bytes(members.get("store", b"true")) != b"false"
+        members.pop("background", None)
+        call.body = encode(members)
+        return Turn(call.owner, encode(items), keep, b"null" if previous is None else bytes(previous))
+
+    async def _earlier(self, owner: bytes, previous: Raw) -> list[Raw]:
+        """The items of the reply that is named, and of all before it."""
+        if not is_string(previous):
+            raise InvalidRequest("expected a string", where="previous_response_id")
+        ident = text_of(previous)
+        kept = await self.get(owner, ident)
+        if kept is None or kept.running:
+            raise InvalidRequest(
+                f"Previous response with id '{ident[:100]}' not found.",
+                where="previous_response_id",
+                code="previous_response_not_found",
+            )
+        return _decode_array(kept.items) + _decode_array(_decode_reply(kept.reply).output)
+
+    async def get(self, owner: bytes, ident: str) -> Kept | None:
+        """Raises Internal where the store is lost."""
+        try:
+            return await self.store.get(owner, ident)
+        except StoreFailed as error:
+            raise Internal(str(error)) from error
+
+    def finish(self, turn: Turn, payload: bytes) -> bytes:
+        """A whole reply as it leaves; kept beside, unless the client said not to."""
+        payload = _named(payload, turn.previous)
+        self._keep(turn, payload)
+        return payload
+
+    def _keep(self, turn: Turn, payload: bytes) -> None:
+        if turn.keep:
+            kept = Kept(_decode_reply(payload).id, turn.owner, payload, turn.items, time.time())
+            task = asyncio.get_running_loop().create_task(self._put(kept))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _put(self, kept: Kept) -> None:
+        try:
+            await self.store.put(kept)
+        except StoreFailed as error:  # the client has its reply; only the next turn will miss it
+            faults.report(kept.id, error)
+
+    async def close(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+        await self.store.close()
+
+
+class Keeper:
+    """A Framing that lets a Responses stream pass and keeps the response in its last event."""
+
+    def __init__(self, state: State, turn: Turn) -> None:
+        self._state = state
+        self._turn = turn
+
+    def feed(self, chunk: bytes) -> bytes:
+        chunk = _named(chunk, self._turn.previous)
+        for start in _TERMINAL:
+            place = chunk.rfind(start)
+            if place >= 0:
+                line = chunk[place:].partition(b"data: ")[2].partition(b"\n")[0]
+                self._state._keep(self._turn, bytes(_decode_event(line).response))
+        return chunk
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class _Event(msgspec.Struct):
+    response: Raw
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_UNNAMED: Final = b'"previous_response_id":null'
+
+
+def _named(payload: bytes, previous: bytes) -> bytes:
+    """With the id of the reply that this one goes on from. Inside a text the quotes would be escaped, so this finds no other."""
+    if previous == b"null":
+        return payload
+    return payload.replace(_UNNAMED, b'"previous_response_id":' + previous)
+
+
+def _items(raw: Raw | None) -> list[Raw]:
+    """`input` as a list; what is wrong with it is the reader's to say."""
+    if raw is None or bytes(raw)[:1] not in (b"[", b'"'):
+        return []
+    if is_string(raw):
+        return [Raw(b'{"type":"message","role":"user","content":%b}' % bytes(raw))]
+    return _decode_array(raw)
+
+
+def _opened(item: Raw) -> Raw:
+    """A compaction item of our own as the message that it stands for."""
+    if b"compaction" not in bytes(item):
+        return item
+    try:
+        read = _decode_item(item)
+        if read.type != "compaction" or not str(read.encrypted_content).startswith(SUMMARY):
+            return item
+        text = base64.b64decode(str(read.encrypted_content)[len(SUMMARY) :], validate=True).decode()
+    except ValueError:
+        return item
+    said = "Summary of the conversation until here:\n\n" + text
+    return Raw(encode({"type": "message", "role": "user", "content": [{"type": "input_text", "text": said}]}))
