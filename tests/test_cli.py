@@ -59,9 +59,9 @@ def test_words_are_understood_and_an_options_value_is_no_command(words: list[str
         (["serve", "now"], "unknown argument 'now'; serve takes options only"),
         (["serve", "check"], "unknown argument 'check'; serve takes options only"),
         (["chekc"], "unknown command 'chekc' (did you mean check?); p --help lists them"),
-        (["run", "claude"], "'run' is not in this version; it has serve, check and version"),
-        (["providers", "list"], "'providers' is not in this version; it has serve, check and version"),
-        (["--port", "1", "keys"], "'keys' is not in this version; it has serve, check and version"),
+        (["run", "claude"], "'run' is not in this version; it has serve, check, explain and version"),
+        (["providers", "list"], "'providers' is not in this version; it has serve, check, explain and version"),
+        (["--port", "1", "keys"], "'keys' is not in this version; it has serve, check, explain and version"),
     ],
 )
 def test_words_that_are_not_understood_are_one_line(words: list[str], error: str) -> None:

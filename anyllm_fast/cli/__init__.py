@@ -13,11 +13,14 @@ from anyllm_fast.errors import ConfigError
 
 NAME = "anyllm-fast"
 LATER = frozenset({"run", "providers", "keys", "replay", "diff", "selftest", "admin", "export", "import"})
+TAKES_WORDS = {"explain": 2}
 VALUE_OPTIONS = ("--host", "--port", "-p", "--workers", "--env-file", "--log-level")
 ADMIN_OPTIONS = ("--webui", "--admin")
 USAGE = """\
 usage: {prog} [serve] [options]    start the gateway
        {prog} check [options]      print what the configuration means, and what is wrong with it
+       {prog} explain [LANE [PATH]]
+                                       what a lane does with every field, e.g. explain messages:gemini cache_control
        {prog} version              print versions
 
 options:
@@ -45,6 +48,7 @@ class Options(msgspec.Struct, frozen=True):
     flags: dict[str, str] = {}
     env_file: Path | None = None
     admin: str = ""  # the option that asked for the admin UI
+    words: tuple[str, ...] = ()  # what stands behind the command
 
 
 def run(argv: Sequence[str]) -> int:
@@ -76,6 +80,10 @@ def _execute(options: Options) -> int:
             from anyllm_fast.cli.check import check
 
             return check(options)
+        case "explain":
+            from anyllm_fast.cli.explain import explain
+
+            print(explain(options.words), end="")
         case "version":
             from anyllm_fast.cli.version import write_version
 
@@ -97,10 +105,14 @@ def parse(prog: str, words: Sequence[str]) -> Options:
     """
     given: dict[str, str] = {}
     command = ""
+    after: list[str] = []
     rest = iter(words)
     for word in rest:
         option, equals, value = word.partition("=")
         if not word.startswith("-"):
+            if command in TAKES_WORDS and len(after) < TAKES_WORDS[command]:
+                after.append(word)
+                continue
             if command:
                 raise UsageError(f"unknown argument '{word}'; {command} takes options only")
             command = _command(prog, word)
@@ -116,15 +128,15 @@ def parse(prog: str, words: Sequence[str]) -> Options:
             break
         else:
             raise UsageError(f"unknown argument '{word}'{_did_you_mean(option, (*VALUE_OPTIONS, *ADMIN_OPTIONS, '--help'))}")
-    return _options(command or "serve", prog, given)
+    return msgspec.structs.replace(_options(command or "serve", prog, given), words=tuple(after))
 
 
 def _command(prog: str, word: str) -> str:
-    if word in {"serve", "check", "version", "help"}:
+    if word in {"serve", "check", "explain", "version", "help"}:
         return word
     if word in LATER:
-        raise UsageError(f"'{word}' is not in this version; it has serve, check and version")
-    raise UsageError(f"unknown command '{word}'{_did_you_mean(word, ('serve', 'check', 'version'))}; {prog} --help lists them")
+        raise UsageError(f"'{word}' is not in this version; it has serve, check, explain and version")
+    raise UsageError(f"unknown command '{word}'{_did_you_mean(word, ('serve', 'check', 'explain', 'version'))}; {prog} --help lists them")
 
 
 def _did_you_mean(word: str, words: Sequence[str]) -> str:

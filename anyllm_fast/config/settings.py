@@ -11,8 +11,14 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from anyllm_fast.config.hosts import Host
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Kind = Literal["openai", "anthropic", "demo"]
+Kind = Literal["openai", "anthropic", "azure", "gemini", "vertex", "bedrock", "compatible", "demo"]
+"""What a provider's file speaks. `compatible` stands for every row of the table of hosts (hosts.py)."""
+Speech = Literal["chat", "responses", "messages"]
+"""A dialect as an operator names it: Chat Completions, Responses, Anthropic's Messages."""
+Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key"]
 Access = Literal["keys", "open_relay", "demo", "closed"]
 
 
@@ -36,43 +42,6 @@ class _Masked(msgspec.Struct, frozen=True):
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
-class Backend(_Masked, frozen=True, kw_only=True):
-    """One service that calls go to. `name` is also its path prefix (`/{name}/v1/...`).
-
-    `base_url` has neither a trailing `/` nor the version; `api_prefix` is the version part, so that `url("/v1/chat/completions")`
-    is right for `https://api.openai.com`, `http://h:1/v1` and `https://h/paas/v4` alike. `auth` says which header carries the
-    key; an empty key sends none.
-    """
-
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"api_key", "headers"})
-
-    name: str
-    kind: Kind
-    base_url: str = ""
-    api_prefix: str = "/v1"
-    api_key: str = ""
-    auth: Literal["bearer", "x-api-key"] = "bearer"
-    organization: str = ""
-    project: str = ""
-    big_model: str = ""
-    small_model: str = ""
-    omit_stream_options: bool = False  # the server refuses `stream_options`
-    headers: tuple[tuple[str, str], ...] = ()  # lower-case names
-
-    def url(self, path: str) -> str:
-        """The upstream's URL for one of our paths: the leading `/v1` becomes this backend's version part."""
-        return self.base_url + self.api_prefix + path.removeprefix("/v1")
-
-
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds; 0 means no limit. `stream_total` is the wall clock of one streamed reply, the others are waits."""
-
-    connect: float = 10.0
-    first_byte: float = 900.0
-    idle: float = 900.0
-    stream_total: float = 900.0
-
-
 class Tls(_Masked, frozen=True):
     """Towards the upstream. `ca_file` (PEM) is trusted beside the system's authorities."""
 
@@ -91,6 +60,99 @@ class Proxy(_Masked, frozen=True):
     http: str = ""
     https: str = ""
     no_proxy: tuple[str, ...] = ()
+
+
+class Azure(_Masked, frozen=True, kw_only=True):
+    """Azure OpenAI. `client_id` is set where tokens are fetched from Entra ID; then the other fields of the second half are too."""
+
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"client_secret"})
+
+    api_version: str = ""  # "" on the v1 surface, unless the operator wants one there
+    deployment: str = ""  # where every call goes; "" = each to the deployment named like its model
+    model: str = ""  # what the deployment serves, where its name does not tell
+
+    tenant_id: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    authority: str = ""  # URL without a trailing `/`
+    scope: str = ""
+
+
+class Google(_Masked, frozen=True, kw_only=True):
+    """Vertex AI. Tokens come from `credentials_file`, or from the metadata server where that is empty and there is no key."""
+
+    project: str = ""
+    region: str = ""
+    credentials_file: str = ""
+    metadata_url: str = ""  # http://HOST[:PORT]
+
+
+class Aws(_Masked, frozen=True, kw_only=True):
+    """Bedrock: where to find credentials, as the operator named the places. Empty = not named. URLs are checked."""
+
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"secret_access_key", "session_token", "container_token"})
+
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = ""
+    session_token: str = ""
+    profile: str = ""
+    credentials_file: str = ""
+    config_file: str = ""
+    role_arn: str = ""
+    role_session_name: str = ""
+    web_identity_token_file: str = ""
+    sts_url: str = ""
+    container_url: str = ""  # AWS_CONTAINER_CREDENTIALS_FULL_URI, or the relative one made absolute
+    container_token: str = ""
+    container_token_file: str = ""
+    metadata_url: str = ""
+    metadata_disabled: bool = False
+
+
+class Backend(_Masked, frozen=True, kw_only=True):
+    """One service that calls go to. `name` is also its path prefix (`/{name}/v1/...`).
+
+    `base_url` has neither a trailing `/` nor the version; `api_prefix` is the version part, so that `url("/v1/chat/completions")`
+    is right for `https://api.openai.com`, `http://h:1/v1` and `https://h/paas/v4` alike. `auth` says which header carries the
+    key; an empty key sends none. `proxy` and `tls` are for the calls that fetch tokens; the calls themselves go by the Settings'.
+    """
+
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"api_key", "headers"})
+
+    name: str
+    kind: Kind
+    base_url: str = ""
+    api_prefix: str = "/v1"
+    api_key: str = ""
+    auth: Auth = "bearer"
+    organization: str = ""
+    project: str = ""
+    big_model: str = ""
+    small_model: str = ""
+    omit_stream_options: bool = False  # the server refuses `stream_options`
+    headers: tuple[tuple[str, str], ...] = ()  # lower-case names
+    api: str = ""  # which of several APIs is preferred, in the words of the backend's own variable
+    speaks: tuple[Speech, ...] = ()  # what the operator says the host speaks, the preferred one first; () = what is known of it
+    host: Host | None = None  # compatible
+    azure: Azure = Azure()
+    google: Google = Google()
+    aws: Aws = Aws()
+    proxy: Proxy = Proxy()
+    tls: Tls = Tls()
+
+    def url(self, path: str) -> str:
+        """The upstream's URL for one of our paths: the leading `/v1` becomes this backend's version part."""
+        return self.base_url + self.api_prefix + path.removeprefix("/v1")
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds; 0 means no limit. `stream_total` is the wall clock of one streamed reply, the others are waits."""
+
+    connect: float = 10.0
+    first_byte: float = 900.0
+    idle: float = 900.0
+    stream_total: float = 900.0
 
 
 DEMO = Backend(name="demo", kind="demo")

@@ -34,7 +34,7 @@ _LOCAL_NAMES = ("localhost", ".localhost")
 
 
 class BaseUrl(msgspec.Struct, frozen=True):
-    """`base` without the version and without a trailing `/`; `prefix` is the version part, `/v1` where none was written."""
+    """`base` without the version and without a trailing `/`; `prefix` is the version part, where none was written the usual one."""
 
     base: str
     prefix: str
@@ -43,8 +43,9 @@ class BaseUrl(msgspec.Struct, frozen=True):
     tls: bool
 
 
-def read_base_url(name: str, text: str, operation: str) -> BaseUrl:
-    """`operation` is the path that clients' SDKs append (`/chat/completions`, `/messages`): a full endpoint is fine too.
+def read_base_url(name: str, text: str, operation: str, version: str = "/v1") -> BaseUrl:
+    """`operation` is the path that clients' SDKs append (`/chat/completions`, `/messages`): a full endpoint is fine too. `version`
+    is the prefix of a URL that says none.
 
     Raises ConfigError `NAME rejected: ...`.
     """
@@ -55,9 +56,17 @@ def read_base_url(name: str, text: str, operation: str) -> BaseUrl:
     at = next((i for i, segment in enumerate(segments) if _VERSION.fullmatch(segment)), len(segments))
     if operation == "/messages" and at != len(segments) - 1:
         at = len(segments)  # Anthropic's SDKs append /v1/messages to whatever the base is
-    before, version = "/".join(segments[:at]), "/".join(segments[at:])
+    before, prefix = "/".join(segments[:at]), "/".join(segments[at:])
     base = f"{parts.scheme}://{parts.netloc}{'/' + before if before else ''}"
-    return BaseUrl(base, f"/{version}" if version else "/v1", host, port, parts.scheme == "https")
+    return BaseUrl(base, f"/{prefix}" if prefix else version, host, port, parts.scheme == "https")
+
+
+def read_metadata_url(name: str, text: str) -> str:
+    """Where a machine asks for its own credentials: the one setting in which a metadata address may stand. `HOST[:PORT]` is
+    taken for http. Without a trailing `/`. Raises ConfigError."""
+    url = text if "://" in text else f"http://{text}"
+    _split(name, url)
+    return url.rstrip("/")
 
 
 def _split(name: str, text: str) -> tuple[SplitResult, int]:

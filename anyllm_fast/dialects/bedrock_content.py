@@ -156,8 +156,8 @@ class _Reader:
             self._servers.add(bytes(ident))
             said = f"[{text_of(name)} {'{}' if args is None else bytes(args).decode()}]"
             del inside["type"]
-            rest = [(where, member) for member in leftovers(inside)]
-            return Foreign(type=SERVER, raw=raw, parts=[Text(text=string_of(said), where=where)], unsaid=rest, where=where)
+            rest: list[Where] = [(where, member) for member in leftovers(inside)]
+            return Foreign(type=SERVER, raw=raw, parts=[Text(text=string_of(said), where=where)], unsaid=[*rest], where=where)
         free = args is not None and is_string(args)
         if args is not None and not free and memoryview(args)[0] != 0x7B:
             raise wrong(args, "an object", (where, "input"))
@@ -174,12 +174,10 @@ class _Reader:
         failed = status == "error"
         if bytes(ident) in self._servers:
             inside.pop("type", None)
-            rest = [(where, member) for member in leftovers(inside)]
+            rest: list[Where] = [(where, member) for member in leftovers(inside)]
             said = [Text(text=Raw(b'"Error:"'), where=where), *parts] if failed else parts
-            return Foreign(type="toolResult", raw=raw, parts=[*said], unsaid=rest, where=where)
-        return ToolResult(
-            ident=ident, parts=parts, plain=_is_plain(parts), failed=failed, private=leftovers(inside), where=where
-        )
+            return Foreign(type="toolResult", raw=raw, parts=[*said], unsaid=[*rest], where=where)
+        return ToolResult(ident=ident, parts=parts, plain=_is_plain(parts), failed=failed, private=leftovers(inside), where=where)
 
 
 def _above(where: Where) -> Where:

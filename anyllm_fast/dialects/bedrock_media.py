@@ -1,4 +1,4 @@
-"""Images, documents, videos and sounds of Bedrock Converse, both ways. Their formats are words of the API's own, not media types."""
+"""Images, documents, videos and sounds of Bedrock Converse, both ways. Formats are words of the API's own, not media types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from anyllm_fast.neutral.members import (
     open_objects,
     refuse,
     string_of,
-    take,
     take_object,
     take_string,
     text_of,
@@ -151,7 +150,7 @@ class MediaWriter:
             outgoing.lose(part.name_where, f"{kind}s have no name there")
         if part.detail is not None and bytes(part.detail) != b'"auto"':
             outgoing.lose(part.detail_where)
-        word, source = (self._own_source(part) if outgoing.own else self._source(part, kind))
+        word, source = self._own_source(part) if outgoing.own else self._source(part, kind)
         if word:
             out["format"] = word
         out["source"] = source
@@ -205,9 +204,7 @@ class MediaWriter:
         elif part.text is not None:
             source["text"] = part.text
         else:
-            source["content"] = [
-                {"text": each.text, **each.private} for each in part.parts or () if isinstance(each, Text)
-            ]
+            source["content"] = [{"text": each.text, **each.private} for each in part.parts or () if isinstance(each, Text)]
         return _WORDS[part.kind].get(part.media_type, ""), source
 
     def _source(self, part: Media, kind: str) -> tuple[str, Json]:

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from anyllm_fast.dialects.bedrock_blocks import Writer, only_text
 from anyllm_fast.dialects.bedrock_cache import Blocks, settle_points, settled, write_point
@@ -52,7 +53,7 @@ class Conversation:
     def write(self, out: Json) -> None:
         """Sets both members; `messages` comes last, so that a longer conversation only adds to the end of the body."""
         outgoing, request = self._outgoing, self._outgoing.request
-        leading, turns = ([], request.turns) if outgoing.own else hoisted(_visible(request.turns))
+        leading, turns = ([], request.turns) if outgoing.own else hoisted(replace(request, turns=_visible(request.turns)))
         system = self._system(leading)
         if system and not outgoing.own and not outgoing.profile.system_prompts:
             self._message("user", None).blocks += system

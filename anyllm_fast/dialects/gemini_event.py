@@ -1,8 +1,8 @@
 """A chunk of a Gemini stream as its members. What is absent, null or of a wrong type is all the same. Calls no Sink.
 
-Read with one typed decode that knows every member which is read or may be left out in silence. A chunk with any other member, with
-snake_case names or with values of other types is first made tidy: rewritten to what the typed decode takes, and what is left over is
-named, so that it can be announced. Both twins read the same tidy bytes.
+Read with one typed decode that knows every member which is read or may be left out in silence. A chunk with any other member,
+with snake_case names or with values of other types is first made tidy: rewritten to what the typed decode takes, and what is left
+over is named, so that it can be announced. Both twins read the same tidy bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from anyllm_fast.dialects.gemini_spelling import camel
 from anyllm_fast.dialects.repair import ABSENT, is_object, number, objects, read_frame, string
 from anyllm_fast.neutral.usage import Usage
 
@@ -86,7 +87,10 @@ def _loose(data: bytes) -> tuple[Chunk, Lost]:
 
 
 def tidy(data: bytes) -> tuple[bytes, Lost]:
-    """The chunk with nothing but known members, by their camelCase names, and what else it had. ValidationError if it is no object."""
+    """The chunk with nothing but known members, by their camelCase names, and what else it had.
+
+    ValidationError if it is no object.
+    """
     lost: Lost = []
     chunk = _known(_decode_members(data), CHUNK, "", lost)
     candidates = [_candidate(raw, lost) for raw in objects(chunk.pop("candidates", ABSENT))]
@@ -114,27 +118,19 @@ def _candidate(raw: Raw, lost: Lost) -> dict[str, object]:
 def _known(members: dict[str, Raw], names: tuple[str, ...], where: str, lost: Lost) -> dict[str, Raw]:
     found: dict[str, Raw] = {}
     for name, raw in members.items():
-        camel = camel_of(name)
-        if camel in names:
-            found[camel] = raw
+        known = camel(name)
+        if known in names:
+            found[known] = raw
         elif bytes(raw) not in _SILENT:
-            lost.append(((where + camel)[:_LONGEST_NAME].encode(), bytes(raw)))
+            lost.append(((where + known)[:_LONGEST_NAME].encode(), bytes(raw)))
     return found
-
-
-def camel_of(name: str) -> str:
-    """The name as the JSON form of protobuf spells it."""
-    if "_" not in name:
-        return name
-    first, *others = name.split("_")
-    return first + "".join(word[:1].upper() + word[1:] for word in others)
 
 
 def members_of(raw: Raw | bytes) -> dict[str, Raw]:
     """The members of a sound object by their camelCase names; {} for anything else."""
     if bytes(raw)[:1] != b"{":
         return {}
-    return {camel_of(name): value for name, value in _decode_members(raw).items()}
+    return {camel(name): value for name, value in _decode_members(raw).items()}
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------
@@ -185,8 +181,9 @@ class _SnakeUsage(msgspec.Struct):
     candidates_tokens_details: Raw = ABSENT
 
 
-class _Detail(msgspec.Struct, rename="camel"):
+class _Detail(msgspec.Struct):
     modality: Raw = ABSENT
+    tokenCount: Raw = ABSENT  # noqa: N815 - both spellings
     token_count: Raw = ABSENT
 
 
@@ -196,7 +193,7 @@ _decode_detail = msgspec.json.Decoder(_Detail).decode
 
 
 def count(raw: Raw, tokens: Tokens) -> None:
-    """Takes over what a usageMetadata says: -1 says nothing, and neither does a 0 where there was more (counts are cumulative)."""
+    """Takes over what a usageMetadata says. Counts are cumulative: a 0 where there was more says nothing."""
     usage: _Usage | _SnakeUsage = _decode_usage(raw)
     if b"_token" in bytes(raw):
         usage = _decode_snake_usage(raw)
@@ -220,5 +217,5 @@ def _audio(details: Raw) -> int:
     for raw in objects(details):
         detail = _decode_detail(raw)
         if string(detail.modality) == b"AUDIO":
-            return number(detail.token_count)
+            return number(detail.token_count if detail.tokenCount is ABSENT else detail.tokenCount)
     return -1

@@ -16,13 +16,13 @@ from anyllm_fast.neutral.members import (
     is_string,
     leftovers,
     need_string,
+    open_object,
     string_of,
     take,
     take_flag,
     take_object,
     take_string,
     take_text,
-    text_of,
     wrong,
 )
 from anyllm_fast.neutral.request import Foreign, Media, Members, Part, Text, Thinking, ToolCall, ToolResult
@@ -70,7 +70,7 @@ class Reader:
             if signature is not None:
                 self._sign(signature, "", where)
             if rest := leftovers(members):
-                unsaid = [(where, name) for name in rest]
+                unsaid: list[Where] = [(where, name) for name in rest]
                 raw = Raw(encode({**rest, **({"thought": True} if thought else {})}))
                 self.parts.append(Foreign(type="part", raw=raw, parts=[], unsaid=unsaid, where=where))
 
@@ -120,7 +120,9 @@ class Reader:
         if not is_string(raw):
             raise wrong(raw, "a string", (where, "text"))
         private = leftovers(members) if members else members
-        self.parts.append(Thinking(text=raw, private=private, where=where) if thought else Text(text=raw, private=private, where=where))
+        self.parts.append(
+            Thinking(text=raw, private=private, where=where) if thought else Text(text=raw, private=private, where=where)
+        )
 
     def inline(self, raw: Raw, members: Members, where: Where, thought: bool) -> None:
         self._media(read_inline(raw, where), members)
@@ -233,7 +235,7 @@ def take_known(members: Members, name: str) -> bool:
 
 
 def _read_response(raw: Raw, result: ToolResult, where: Where) -> None:
-    inside = open_message(raw, where) if False else _members(raw, where)
+    inside = open_object(raw, where)
     name = next((name for name in _ANSWERS if inside.keys() == {name}), None)
     if name is None:
         result.parts.append(Text(text=string_of(bytes(raw).decode()), where=where))
@@ -245,19 +247,9 @@ def _read_response(raw: Raw, result: ToolResult, where: Where) -> None:
     result.parts.append(Text(text=text, where=(where, name)))
 
 
-def _members(raw: Raw, where: Where) -> Members:
-    from anyllm_fast.neutral.members import open_object
-
-    return open_object(raw, where)
-
-
 def said_by(result: ToolResult) -> list[bytes]:
     """The texts of a result, to tell whether two are the same."""
     return [bytes(part.text) for part in result.parts if isinstance(part, Text)]
-
-
-def text_name(raw: Raw | None) -> str:
-    return "" if raw is None else text_of(raw)
 
 
 _READERS: Final[dict[str, Callable[[Reader, Raw, Members, Where, bool], None]]] = {

@@ -228,7 +228,13 @@ class _Rewrite:
     def _type(self, node: Schema, out: Schema, where: Where) -> list[Schema]:
         """Sets type and nullable; of several types, gives the alternatives that they are."""
         kind = node.get("type")
-        kinds = [kind] if isinstance(kind, str) else [word for word in kind if isinstance(word, str)] if isinstance(kind, list) else []
+        kinds = (
+            [kind]
+            if isinstance(kind, str)
+            else [word for word in kind if isinstance(word, str)]
+            if isinstance(kind, list)
+            else []
+        )
         if node.get("nullable") is True or "null" in kinds or _null_among(node):
             out["nullable"] = True
         plain = [word for word in kinds if word != "null"]
@@ -323,4 +329,6 @@ def _listed(node: Schema, name: str) -> list[Any]:
 
 
 def _null_among(node: Schema) -> bool:
-    return any(isinstance(option, dict) and option.get("type") == "null" for option in _listed(node, "anyOf") + _listed(node, "oneOf"))
+    return any(
+        isinstance(option, dict) and option.get("type") == "null" for option in _listed(node, "anyOf") + _listed(node, "oneOf")
+    )

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects.arguments import arguments_of
+from anyllm_fast.dialects.openai_responses_names import Forms, full_name
 from anyllm_fast.dialects.openai_responses_parts import CONTENT, read_content
 from anyllm_fast.dialects.openai_responses_plain import Role, say, shell_text
 from anyllm_fast.neutral.losses import ROOT, Where
@@ -37,7 +38,7 @@ from anyllm_fast.neutral.members import (
     text_of,
     wrong,
 )
-from anyllm_fast.neutral.request import Foreign, Members, Part, Text, Thinking, ToolCall, ToolForm, ToolResult, Turn
+from anyllm_fast.neutral.request import Foreign, Members, Part, Text, Thinking, ToolCall, ToolResult, Turn
 from anyllm_fast.neutral.signatures import redacted_data, untagged
 
 NAME: Final = "openai_responses"
@@ -50,18 +51,18 @@ _FALSE: Final = b"false"
 _SILENT: Final = {"id", "status", "type", "role", "created_by"}
 """Members that say how an item was kept by its service, and nothing about what is in it."""
 
-Forms = dict[bytes, ToolForm]
-
 
 class Item(msgspec.Struct):
     """An item as the client sent it, without what its parts hold. `size`: how many parts of the turn are its.
 
     `shells` are those of the parts in its content (openai_responses_parts.py); None where that was a bare string or is none.
+    `whole`: nothing is missing from the members.
     """
 
     members: Members
     size: int = 1
     shells: list[Members] | None = None
+    whole: bool = False
 
 
 class ItemTurn(Turn, kw_only=True):
@@ -126,7 +127,7 @@ class _Reading:
         turn.private = {**_private(members), **turn.private}
 
     def reasoning(self, members: Members, where: Where) -> None:
-        item = Item(dict(members))
+        item = Item(dict(members), whole=True)
         members.pop("id", None)
         text = _thoughts(members, where)
         sealed = take_string(members, "encrypted_content", where)
@@ -167,7 +168,7 @@ class _Reading:
         self._built_in("apply_patch", "operation", members, where)
 
     def _built_in(self, name: str, place: str, members: Members, where: Where) -> None:
-        item = Item(dict(members))
+        item = Item(dict(members), whole=True)
         args = need(members, place, "an object", where)
         if memoryview(args)[0] != 0x7B:
             raise wrong(args, "an object", (where, place))
@@ -190,17 +191,7 @@ class _Reading:
         return need_string(members, "call_id", where)
 
     def _name(self, members: Members, where: Where) -> Raw:
-        """A tool's name as `tools` has it. One in a namespace may be called without it, if that leaves no doubt."""
-        name = need_string(members, "name", where)
-        space = take_string(members, "namespace", where)
-        if space is not None and len(memoryview(space)) > 2:
-            return in_namespace(bytes(space)[1:-1], name)
-        span = bytes(name)[1:-1]
-        if span not in self._forms:
-            full = [key for key, form in self._forms.items() if form.namespace and form.name == span]
-            if len(full) == 1:
-                return Raw(b'"%b"' % full[0])
-        return name
+        return full_name(need_string(members, "name", where), members, self._forms, where)
 
     # -- results -------------------------------------------------------------------------------------------------------
 
@@ -217,14 +208,14 @@ class _Reading:
         if bytes(members.get("call_id", b"")) in self._hosted:
             self._foreign("shell_call_output", members, where)
             return
-        item = Item(dict(members))
+        item = Item(dict(members), whole=True)
         text = string_of(shell_text(members, where))
         members.pop("max_output_length", None)
         result = ToolResult(ident=self._answered(members, where), parts=[Text(text=text, where=where)], plain=True, where=where)
         self._result(result, members, item)
 
     def patch_output(self, members: Members, where: Where) -> None:
-        item = Item(dict(members))
+        item = Item(dict(members), whole=True)
         failed = take_text(members, "status", where) == "failed"
         text = take_string(members, "output", where) or string_of("failed" if failed else "done")
         result = ToolResult(ident=self._answered(members, where), parts=[Text(text=text, where=where)], plain=True, where=where)
@@ -268,11 +259,6 @@ def _kind(members: Members, where: Where) -> str:
     if members.keys() - {"type"} == {"id"}:
         return "item_reference"
     raise wrong(None, "a string", (where, "type"))
-
-
-def in_namespace(space: bytes, name: Raw) -> Raw:
-    """The name that a tool inside a namespace (span) has for everybody else."""
-    return Raw(b'"%b__%b' % (space, bytes(name)[1:]))
 
 
 def _string(raw: Raw, where: Where) -> Raw:

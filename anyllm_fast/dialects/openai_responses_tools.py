@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from msgspec import Raw
 
-from anyllm_fast.dialects.openai_responses_items import INPUT, in_namespace
+from anyllm_fast.dialects.openai_responses_items import INPUT
+from anyllm_fast.dialects.openai_responses_names import full_name, in_namespace
 from anyllm_fast.neutral.losses import ROOT, Where, dotted
 from anyllm_fast.neutral.members import (
     encode,
@@ -37,8 +38,8 @@ from anyllm_fast.neutral.request import CustomTool, Members, Request, ServerTool
 AnyTool = Tool | ServerTool | CustomTool
 
 _MANY: Final = ("additional_tools", "tool_search_output")
-_DIRECT: Final = b'["direct"]'
-_FALSE: Final = b"false"
+_SILENT: Final = {"allowed_callers": b'["direct"]', "async": b"false", "defer_loading": b"false"}
+"""Members of a tool that with these values say what holds without them."""
 _AUTO: Final = b'{"type":"auto"}'
 
 _EXEC: Final = Raw(
@@ -87,6 +88,8 @@ class _Reading:
 
     def tool(self, members: Members, where: Where) -> None:
         kind = need_text(dict(members), "type", where)
+        if kind in ("function", "custom") and not members.keys().isdisjoint(_SILENT):
+            self._kept[dotted(where)] = Raw(encode(members))
         if kind == "function":
             self.tools.append(_read_function(members, where))
         elif kind == "custom":
@@ -98,12 +101,11 @@ class _Reading:
         else:
             self.tools.append(_read_server_tool(kind, members, where))
 
-    def _custom(self, members: Members, where: Where) -> CustomTool:
+    def _custom(self, members: Members, where: Where) -> None:
         tool = _read_custom(members, where)
         span = bytes(tool.name)[1:-1]
         self._request.forms[span] = ToolForm("custom", span)
         self.tools.append(tool)
-        return tool
 
     def _namespace(self, members: Members, where: Where) -> None:
         """Each tool in it is one of its own, named after both. What the namespace is for is told by its first tool."""
@@ -118,12 +120,13 @@ class _Reading:
                 raise refuse((place, "type"), f"expected function or custom, got {kind!r}")
             tool = _read_function(inside, place) if kind == "function" else _read_custom(inside, place)
             own = bytes(tool.name)[1:-1]
-            tool.name = in_namespace(space, tool.name)
+            span = in_namespace(space, own)
+            tool.name = Raw(b'"%b"' % span)
             if about is not None and len(memoryview(about)) > 2:
                 tool.description = about if tool.description is None else joined([about, tool.description], b"\\n\\n")
                 about = None
             form = ToolForm("namespaced" if kind == "function" else "custom", own, space)
-            self._request.forms[bytes(tool.name)[1:-1]] = form
+            self._request.forms[span] = form
             self.tools.append(tool)
 
     def _built_in(self, kind: str, members: Members, where: Where) -> None:
@@ -197,10 +200,7 @@ def _read_custom(members: Members, where: Where) -> CustomTool:
 def _private(members: Members) -> Members:
     """What others announce: only what says more than the default."""
     rest = leftovers(members)
-    if rest:
-        rest = {name: raw for name, raw in rest.items() if not (name == "allowed_callers" and bytes(raw) == _DIRECT)}
-        rest = {name: raw for name, raw in rest.items() if not (name in ("async", "defer_loading") and bytes(raw) == _FALSE)}
-    return rest
+    return {name: raw for name, raw in rest.items() if bytes(raw).replace(b" ", b"") != _SILENT.get(name)} if rest else rest
 
 
 def _runs_elsewhere(members: Members) -> bool:
@@ -282,7 +282,7 @@ def _read_choice(raw: Raw, where: Where, request: Request) -> ToolChoice:
         return _read_allowed(inside, where, request)
     if kind in ("function", "custom", *BUILT_IN):
         name = need_string(inside, "name", where) if kind in ("function", "custom") else Raw(encode(kind))
-        name = full_name(name, inside, request)
+        name = full_name(name, inside, request.forms, where)
         del inside["type"]
         return ToolChoice(mode="tool", name=name, custom=kind == "custom", private=leftovers(inside), where=where)
     return ToolChoice(mode="auto", private=leftovers(inside), where=where)
@@ -301,7 +301,7 @@ def _read_allowed(inside: Members, where: Where, request: Request) -> ToolChoice
         kind = take_text(tool, "type", here) or "function"
         if kind in ("function", "custom", *BUILT_IN):
             name = need_string(tool, "name", here) if kind in ("function", "custom") else Raw(encode(kind))
-            full = full_name(name, tool, request)
+            full = full_name(name, tool, request.forms, here)
             names.append(text_of(full))
             form = "custom" if kind == "custom" else "function"
             said.append({"type": form, form: {"name": full}})
@@ -310,16 +310,3 @@ def _read_allowed(inside: Members, where: Where, request: Request) -> ToolChoice
     inside.pop("type", None)
     choice.private = leftovers(inside)
     return choice
-
-
-def full_name(name: Raw, members: Members, request: Request) -> Raw:
-    """A tool's name with its namespace: as said, or as `tools` has it where the name alone leaves no doubt."""
-    space = members.pop("namespace", None)
-    if space is not None and is_string(space) and len(memoryview(space)) > 2:
-        return in_namespace(bytes(space)[1:-1], name)
-    span = bytes(name)[1:-1]
-    if span not in request.forms:
-        full = [key for key, form in request.forms.items() if form.namespace and form.name == span]
-        if len(full) == 1:
-            return Raw(b'"%b"' % full[0])
-    return name

@@ -49,9 +49,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     media_results: bool = False  # Gemini: model takes media inside functionResponse (from Gemini 3)
     json_schemas: bool = True  # Gemini: host takes parametersJsonSchema and responseJsonSchema; else the OpenAPI subset
     labels: bool = False  # Gemini: host takes labels (Vertex)
+    server_tools_with_functions: bool = False  # Gemini: model takes Google's own tools beside functions (from Gemini 3)
+    format_with_tools: bool = True  # Gemini: model takes a response schema beside functions (from Gemini 3)
+    part_resolution: bool = False  # Gemini: model takes mediaResolution on one part (from Gemini 3)
     anthropic_model: bool = False  # Converse: a Claude model, which takes its own fields in additionalModelRequestFields
     cache_points: bool = False  # Converse: model takes cachePoint
     system_prompts: bool = True  # Converse: model takes system
+    cache_point_lives: bool = False  # Converse: model takes ttl in cachePoint (Claude from 4.5)
+    enforced_schemas: bool = True  # Converse: model takes outputConfig.textFormat and strict tools; else schemas are told in words
+    converse_effort: str = ""  # Converse: where a model that is no Claude takes a word: reasoning_effort, reasoningConfig, outputConfig
     stored: bool = True  # Responses: host keeps replies, so it is told not to (store: false)
 
 

@@ -71,7 +71,7 @@ class MemoryStore:
             return
         self._kept[kept.id] = kept
         self._size += kept.size
-        while self._size > self._max_bytes or len(self._kept) > MAX_ENTRIES or self._expired(next(iter(self._kept.values()))):
+        while self._kept and (self._crowded() or self._expired(next(iter(self._kept.values())))):
             self._drop(next(iter(self._kept)))
 
     async def get(self, owner: bytes, ident: str) -> Kept | None:
@@ -91,6 +91,9 @@ class MemoryStore:
 
     async def close(self) -> None:
         await asyncio.sleep(0)
+
+    def _crowded(self) -> bool:
+        return self._size > self._max_bytes or len(self._kept) > MAX_ENTRIES
 
     def _expired(self, kept: Kept) -> bool:
         return kept.created + self._ttl < time.time()

@@ -1,0 +1,105 @@
+"""Citations between the form of Bedrock Converse and Anthropic's, which the middle uses. Nothing else.
+
+Both name a place in a document, in a search result or on a page of the web, under other names; Anthropic's has one quoted text where
+Converse lists several, and an opaque index and a file id that Converse has no member for. What one form has no member for rides along
+under its own name, so that a citation that goes out and comes back is the same one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from anyllm_fast.neutral.members import encode, is_string, joined
+
+Members = dict[str, Raw]
+
+_PLACES: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    "web": ("web_search_result_location", {"url": "url"}),
+    "documentChar": (
+        "char_location",
+        {"documentIndex": "document_index", "start": "start_char_index", "end": "end_char_index"},
+    ),
+    "documentPage": (
+        "page_location",
+        {"documentIndex": "document_index", "start": "start_page_number", "end": "end_page_number"},
+    ),
+    "documentChunk": (
+        "content_block_location",
+        {"documentIndex": "document_index", "start": "start_block_index", "end": "end_block_index"},
+    ),
+    "searchResultLocation": (
+        "search_result_location",
+        {"searchResultIndex": "search_result_index", "start": "start_block_index", "end": "end_block_index"},
+    ),
+}
+"""Member of `location` -> Anthropic's type, and its members by theirs."""
+_KINDS: Final = {kind: (place, {theirs: ours for ours, theirs in names.items()}) for place, (kind, names) in _PLACES.items()}
+_TITLES: Final = {
+    "char_location": "document_title",
+    "page_location": "document_title",
+    "content_block_location": "document_title",
+}
+_NULL: Final = Raw(b"null")
+_NO_TEXT: Final = Raw(b'""')
+
+_decode: Final = msgspec.json.Decoder(Members).decode
+_decode_items: Final = msgspec.json.Decoder(list[Members]).decode
+
+
+def citation_of(raw: bytes) -> bytes | None:
+    """Anthropic's citation for one of Converse (in a reply, or the event of a stream); None for one without a known place."""
+    try:
+        cited = _decode(raw)
+        location = _decode(cited.pop("location", Raw(b"{}")))
+        place = next((name for name in _PLACES if name in location), None)
+        if place is None:
+            return None
+        kind, names = _PLACES[place]
+        out: Members = {"type": Raw(encode(kind)), "cited_text": _quote(cited.pop("sourceContent", None))}
+        for name, value in _decode(location[place]).items():
+            out[names.get(name, name)] = value
+    except ValueError:  # msgspec's errors are
+        return None
+    title = cited.pop("title", None)
+    if title is not None or kind in _TITLES:
+        out[_TITLES.get(kind, "title")] = _NULL if title is None else title
+    if kind == "web_search_result_location":
+        out.setdefault("encrypted_index", _NO_TEXT)
+        out.setdefault("title", _NULL)
+    return encode(out | cited)
+
+
+def converse_citation(raw: bytes) -> tuple[bytes, list[str]] | None:
+    """Converse's citation for one of Anthropic's, and the members that it has no place for; None for a type that is not known."""
+    try:
+        cited = _decode(raw)
+        kind: str = msgspec.json.decode(cited.pop("type", _NO_TEXT), type=str)
+    except ValueError:
+        return None
+    if kind not in _KINDS:
+        return None
+    place, names = _KINDS[kind]
+    out: Members = {}
+    title = cited.pop(_TITLES.get(kind, "title"), _NULL)
+    if title != _NULL:
+        out["title"] = title
+    quote = cited.pop("cited_text", _NULL)
+    if is_string(quote) and quote != _NO_TEXT:
+        out["sourceContent"] = Raw(encode([{"text": quote}]))
+    inside = {names[name]: cited.pop(name) for name in names if name in cited}
+    if "domain" in cited:
+        inside["domain"] = cited.pop("domain")
+    out["location"] = Raw(encode({place: inside}))
+    if "source" in cited:
+        out["source"] = cited.pop("source")
+    rest = {name: value for name, value in cited.items() if value not in (_NULL, _NO_TEXT)}
+    return encode(out | rest), list(rest)
+
+
+def _quote(raw: Raw | None) -> Raw:
+    """What was quoted, as one text."""
+    texts = [] if raw is None else [item["text"] for item in _decode_items(raw) if is_string(item.get("text", _NULL))]
+    return joined(texts, b"") if texts else _NO_TEXT
