@@ -116,7 +116,9 @@ _AZURE = (
         " to `/openai/deployments/NAME`.",
         aliases=["AZURE_API_BASE"],
     ),
-    used("Azure OpenAI", "AZURE_OPENAI_API_KEY", "secret", "", "Key of the resource, sent as `api-key`.", aliases=["AZURE_API_KEY"]),
+    used(
+        "Azure OpenAI", "AZURE_OPENAI_API_KEY", "secret", "", "Key of the resource, sent as `api-key`.", aliases=["AZURE_API_KEY"]
+    ),
     used(
         "Azure OpenAI",
         "AZURE_OPENAI_AD_TOKEN",

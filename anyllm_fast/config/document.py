@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from anyllm_fast.config.variables import TYPES, VARIABLES, Group, Type, Variable
+from anyllm_fast.config.hosts import hosts
+from anyllm_fast.config.variable import Group
+from anyllm_fast.config.variables import TYPES, VARIABLES, Type, Variable
 
 _HEAD = """\
 # Configuration

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from anyllm_fast.config.backends import read_backend
 from anyllm_fast.config.certificates import read_tls
@@ -62,7 +63,8 @@ def resolve(environ: Mapping[str, str], env_file: Path | None, cwd: Path, flags:
 
 def _read(reader: Reader) -> Settings:
     port = reader.port("LISTEN_PORT")
-    backend = read_backend(reader, port)
+    tls, proxy = read_tls(reader), _read_proxy(reader)
+    backend = replace(read_backend(reader, port), proxy=proxy, tls=tls)
     demo = backend.kind == "demo"
     digests, open_relay = _read_keys(reader)
     settings = Settings(
@@ -73,8 +75,8 @@ def _read(reader: Reader) -> Settings:
         shutdown=reader.seconds("ANYLLM_SHUTDOWN_SECS"),
         backends=(backend,),
         demo=demo,
-        tls=read_tls(reader),
-        proxy=_read_proxy(reader),
+        tls=tls,
+        proxy=proxy,
         http2_upstream=reader.flag("ANYLLM_HTTP2_UPSTREAM"),
         timeouts=_read_timeouts(reader),
         proxy_key_digests=digests,

@@ -1,7 +1,7 @@
 """Cache points of Bedrock Converse, both ways: there a block of its own behind what may be cached, here a mark on it.
 
-Where a point may stand is the model's affair: Claude takes one behind any block but reasoning, the others behind text alone (behind
-a tool result or a tool it is a 400 there). Source: the user guide, "Prompt caching for faster model inference".
+Where a point may stand is the model's affair: Claude takes one behind any block but reasoning, the others behind text alone
+(behind a tool result or a tool it is a 400 there). Source: the user guide, "Prompt caching for faster model inference".
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Citations between the form of Bedrock Converse and Anthropic's, which the middle uses. Nothing else.
 
-Both name a place in a document, in a search result or on a page of the web, under other names; Anthropic's has one quoted text where
-Converse lists several, and an opaque index and a file id that Converse has no member for. What one form has no member for rides along
-under its own name, so that a citation that goes out and comes back is the same one.
+Both name a place in a document, in a search result or on a page of the web, under other names. Anthropic's has one quoted text
+where Converse lists several, and an opaque index and a file id that Converse has no member for. What one form has no member for
+rides along under its own name, so that a citation that goes out and comes back is the same one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     errors of an upstream, whoever wrote them                upstream_error.py
 
 An error is `{"error": {code, message, status, details}}`: the HTTP status, a word of google.rpc.Code, and typed details
-(https://cloud.google.com/apis/design/errors). gemini-cli tells by the status whether to try again, and by details when: RetryInfo.
+(https://cloud.google.com/apis/design/errors). gemini-cli tells by the status whether to try again, and by RetryInfo when.
 """
 
 from __future__ import annotations

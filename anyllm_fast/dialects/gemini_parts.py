@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Raw
 
 from anyllm_fast.dialects.gemini_media import read_file, read_inline
-from anyllm_fast.dialects.gemini_signature import CALL, MEDIA, TEXT, THOUGHT, read_proof
+from anyllm_fast.dialects.gemini_signature import CALL, MEDIA, NAME, TEXT, THOUGHT, Proof, read_proof
 from anyllm_fast.dialects.gemini_spelling import open_message, open_messages, spelled
 from anyllm_fast.neutral.losses import Where
 from anyllm_fast.neutral.members import (
@@ -75,26 +75,29 @@ class Reader:
                 self.parts.append(Foreign(type="part", raw=raw, parts=[], unsaid=unsaid, where=where))
 
     def _sign(self, signature: Raw, name: str, where: Where) -> None:
-        """Puts the signature of the last part before it, into the thought that stands there, if one does."""
+        """Says the signature of the last part: Gemini's own behind a text or a picture, as in its streams; else before the part,
+        in the thought that stands there, if one does."""
         signed = self.parts.pop() if name else None
+        span = bytes(signature)[1:-1]
         if isinstance(signed, Thinking):
-            self._prove(bytes(signature)[1:-1], THOUGHT, signed, where)
+            self._prove(read_proof(span, THOUGHT), signed, where)
             return
         kind = CALL if isinstance(signed, ToolCall) else MEDIA if isinstance(signed, Media) else TEXT
-        self._prove(bytes(signature)[1:-1], kind, None, where)
+        proof = read_proof(span, kind)
+        behind = kind != CALL and proof is not None and proof.origin == NAME
+        if not behind:
+            self._prove(proof, None, where)
         if signed is not None and not (isinstance(signed, Text) and signed.text == EMPTY and not signed.private):
             self.parts.append(signed)
+        if behind and proof is not None:
+            self.parts.append(Thinking(text=EMPTY, signature=Raw(b'"%b"' % proof.opaque), origin=NAME, where=where))
 
-    def _prove(self, span: bytes, kind: str, thought: Thinking | None, where: Where) -> None:
-        proof = read_proof(span, kind)
-        if proof is None:
+    def _prove(self, proof: Proof | None, thought: Thinking | None, where: Where) -> None:
+        if proof is None or proof.data is not None:
             if thought is not None:
                 self.parts.append(thought)
-            return
-        if proof.data is not None:
-            if thought is not None:
-                self.parts.append(thought)
-            self.parts.append(Thinking(text=Raw(b'"%b"' % proof.data), origin=proof.origin, redacted=True, where=where))
+            if proof is not None and proof.data is not None:
+                self.parts.append(Thinking(text=Raw(b'"%b"' % proof.data), origin=proof.origin, redacted=True, where=where))
             return
         if thought is None:
             thought = self._unsigned(proof.text) or Thinking(text=EMPTY, where=where)

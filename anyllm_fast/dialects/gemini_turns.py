@@ -23,6 +23,8 @@ from anyllm_fast.neutral.pairing import Step, pair
 from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, hoisted
 
 JSON_ONLY: Final = "Answer with one JSON object and nothing else: no code fence, no words before or after it."
+_BEHIND: Final = {TEXT: "text", MEDIA: "inlineData"}
+"""Kinds of parts that are signed at their end, and their members."""
 _SKIP: Final = Raw(b'"' + SKIP + b'"')
 
 
@@ -44,6 +46,14 @@ class _Content:
                 del self.due[at]
                 break
         self.parts.append(part)
+
+    def sign(self, kind: str, value: Raw) -> bool:
+        """Puts a signature that comes behind its text or picture on it; False where that is not what stands there."""
+        last = self.parts[-1] if self.parts else {}
+        if last.keys() & {"thought", "thoughtSignature"} or _BEHIND.get(kind) not in last:
+            return False
+        last["thoughtSignature"] = value
+        return True
 
 
 class Conversation:
@@ -191,7 +201,7 @@ class Conversation:
         kind, value = split(signature)
         if kind == THOUGHT:
             out["thoughtSignature"] = Raw(b'"%b"' % value)
-        elif value:
+        elif value and not content.sign(kind, Raw(b'"%b"' % value)):
             content.due.append((kind, Raw(b'"%b"' % value), part.where))
         if part.text != EMPTY or kind == THOUGHT or not value:
             content.parts.append(out)

@@ -68,7 +68,7 @@ class Item(msgspec.Struct):
 class ItemTurn(Turn, kw_only=True):
     """A turn that was read from items, which cover its parts in order."""
 
-    items: list[Item] = []
+    items: list[Item] = msgspec.field(default_factory=list)
 
 
 class _Reading:

@@ -85,7 +85,7 @@ def _document(part: Media, outgoing: Outgoing) -> Iterator[Part]:
     inside = part.parts or []
     for place, each in enumerate(inside, 1):
         marked = place == len(inside) and part.cache is not None and isinstance(each, Text | Media)
-        yield replace(each, cache=part.cache) if marked else each  # type: ignore[arg-type]  # narrowed by `marked`
+        yield replace(each, cache=part.cache) if marked else each
 
 
 def write_part(part: Part, outgoing: Outgoing) -> Json:

@@ -1,4 +1,4 @@
-"""Names of tools in namespaces: one name for everybody else, and the two that OpenAI Responses has. Reads and writes no requests."""
+"""Names of tools in namespaces: one for everybody else, and the two that OpenAI Responses has. Reads and writes no requests."""
 
 from __future__ import annotations
 

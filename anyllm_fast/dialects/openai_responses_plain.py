@@ -36,7 +36,15 @@ Role = Literal["user", "assistant", "system"]
 SUMMARY: Final = b'"anyllm:summary:'
 """How `encrypted_content` begins where no vendor has encrypted it: the text of a summary follows."""
 
-_LINKS: Final = {"type", "id", "call_id", "status", "execution", "created_by", "role"}  # what belongs to what: its place says so too
+_LINKS: Final = {
+    "type",
+    "id",
+    "call_id",
+    "status",
+    "execution",
+    "created_by",
+    "role",
+}  # what belongs to what
 _EMPTY: Final = (b"[]", b"{}", b'""')
 _SEALED: Final = b'"gAAAA'  # how what OpenAI has encrypted begins
 
@@ -60,7 +68,8 @@ class _Item:
         """The objects in the array `name`; none where it is absent."""
         raw = take(self.members, name)
         where: Where = (self.where, name)
-        found = [] if raw is None else [(members, (where, at)) for at, members in enumerate(open_objects(raw, where))]
+        items = [] if raw is None else open_objects(raw, where)
+        found: list[tuple[Members, Where]] = [(members, (where, at)) for at, members in enumerate(items)]
         self._opened += found
         return found
 

@@ -62,7 +62,7 @@ _OPENER: Final = Opener(
 class ItemRequest(Request, kw_only=True):
     """A request that was read from items. `kept`: by path, what its own dialect gets back as it was."""
 
-    kept: dict[str, Raw] = {}
+    kept: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
 def read_request(body: bytes, losses: Losses) -> Request:

@@ -33,7 +33,6 @@ from anyllm_fast.neutral.members import (
 from anyllm_fast.neutral.outgoing import Json, Outgoing, short
 from anyllm_fast.neutral.request import Members, OutputFormat, Reasoning, Request
 
-LEAST: Final = 16  # tokens: the API refuses a smaller limit
 MAX_USER: Final = 64
 
 _LOGPROBS: Final = "message.output_text.logprobs"
@@ -42,7 +41,6 @@ _TIERS: Final = {"auto": "auto", "standard_only": "default", "default": "default
 _TIERS_OF_CHAT: Final = ("scale", "fast", "ultrafast")
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _FALSE: Final = Raw(b"false")
-_ZERO: Final = 0
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -221,12 +219,12 @@ def _write_store(out: Json, outgoing: Outgoing) -> None:
 
 
 def _write_limit(out: Json, outgoing: Outgoing) -> None:
-    request = outgoing.request
+    request, least = outgoing.request, outgoing.profile.least_tokens
     if request.max_tokens is None:
         return
-    if number_of(request.max_tokens) < LEAST and outgoing.profile.stored:
-        out["max_output_tokens"] = LEAST
-        outgoing.lose(request.path("max_tokens"), f"the target takes no limit below {LEAST} tokens: asked for {LEAST}")
+    if number_of(request.max_tokens) < least:
+        out["max_output_tokens"] = least
+        outgoing.lose(request.path("max_tokens"), f"the target takes no limit below {least} tokens")
     else:
         out["max_output_tokens"] = request.max_tokens
 
@@ -339,7 +337,7 @@ def _write_logprobs(out: Json, outgoing: Outgoing) -> None:
     request = outgoing.request
     if request.logprobs:
         out["include"] = [*out.get("include", ()), _LOGPROBS]
-    if request.top_logprobs is not None and (request.logprobs or number_of(request.top_logprobs) != _ZERO):
+    if request.top_logprobs is not None and (request.logprobs or number_of(request.top_logprobs) != 0):
         out["top_logprobs"] = request.top_logprobs
 
 

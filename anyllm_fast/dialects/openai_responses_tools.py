@@ -63,8 +63,8 @@ _PATCH: Final = Raw(
     b'{"type":"object","properties":{'
     b'"type":{"type":"string","enum":["create_file","update_file","delete_file"]},'
     b'"path":{"type":"string","description":"The file, relative to the workspace."},'
-    b'"diff":{"type":"string","description":"For create_file and update_file: the change as a V4A diff, in which lines begin with +, '
-    b'- or a space and hunks with @@."}},'
+    b'"diff":{"type":"string","description":"For create_file and update_file: the change as a V4A diff, in which lines begin '
+    b'with +, - or a space and hunks with @@."}},'
     b'"required":["type","path"]}'
 )
 Kind = Literal["local_shell", "shell", "apply_patch"]
@@ -171,10 +171,7 @@ def _label(tool: AnyTool) -> bytes:
 
 def is_late(tool: AnyTool) -> bool:
     """Whether the tool came in the input, and is written with it."""
-    where = tool.where
-    while where and where[0]:
-        where = where[0]
-    return bool(where) and where[1] == "input"
+    return dotted(tool.where).startswith("input.")
 
 
 def _read_function(members: Members, where: Where) -> Tool:
@@ -289,7 +286,7 @@ def _read_choice(raw: Raw, where: Where, request: Request) -> ToolChoice:
 
 
 def _read_allowed(inside: Members, where: Where, request: Request) -> ToolChoice:
-    """`allowed` says it in Chat's form, which every writer knows. Tools that OpenAI runs are not among what a client can allow."""
+    """`allowed` says it in Chat's form, which every writer knows; without the tools that OpenAI runs, which others have not."""
     mode = need_text(inside, "mode", where)
     if mode not in ("auto", "required"):
         raise refuse((where, "mode"), f"expected auto or required, got {mode!r}")

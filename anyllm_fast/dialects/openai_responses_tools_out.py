@@ -26,6 +26,7 @@ from anyllm_fast.neutral.request import CustomTool, ServerTool, Tool, ToolChoice
 
 _NO_ARGUMENTS: Final = Raw(b'{"type":"object","properties":{}}')
 _PLACE: Final = ("city", "region", "country", "timezone")
+_SEARCH: Final = Raw(b'"web_search"')
 _TRUE: Final = Raw(b"true")
 _TYPED: Final = re.compile(rb'"type"\s*:\s*"object"')
 
@@ -139,7 +140,7 @@ def _choice(choice: ToolChoice, out: Json, outgoing: Outgoing) -> None:
     if choice.mode == "tool":
         if choice.name is None:
             raise wrong(None, "the tool's name", choice.where)
-        said = {"type": _kind(choice, outgoing), "name": _name(choice.name, choice.where, outgoing)}
+        said = _one(choice, choice.name, outgoing)
     elif choice.mode == "allowed":
         said = {"type": "allowed_tools", "mode": "required" if choice.required else "auto", "tools": _allowed(choice, outgoing)}
     outgoing.private({}, choice.private, choice.where)
@@ -147,8 +148,14 @@ def _choice(choice: ToolChoice, out: Json, outgoing: Outgoing) -> None:
     out["tool_choice"] = said
 
 
-def _kind(choice: ToolChoice, outgoing: Outgoing) -> str:
-    return "custom" if choice.custom and outgoing.profile.custom_tools else "function"
+def _one(choice: ToolChoice, name: Raw, outgoing: Outgoing) -> Json:
+    """Anthropic's own tools are forced by name; OpenAI's have none, but one may be all that is allowed."""
+    if name == _SEARCH and outgoing.profile.hosted_tools:
+        tools = outgoing.request.tools or ()
+        if any(isinstance(tool, ServerTool) and tool.kind == "web_search" for tool in tools):
+            return {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]}
+    form = "custom" if choice.custom and outgoing.profile.custom_tools else "function"
+    return {"type": form, "name": _name(name, choice.where, outgoing)}
 
 
 def _allowed(choice: ToolChoice, outgoing: Outgoing) -> list[Json]:

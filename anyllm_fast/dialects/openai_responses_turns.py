@@ -37,8 +37,8 @@ class Conversation:
         self._items: list[Json] = []
         self._custom: set[bytes] = set()  # ids of calls that were written as calls of free-form tools
         self._shown: list[Json] = []  # pictures of an answer, due in the next user message
-        tools = outgoing.request.tools or ()
-        self._free = {bytes(tool.name) for tool in tools if isinstance(tool, CustomTool)} if outgoing.profile.custom_tools else set()
+        tools = (outgoing.request.tools or ()) if outgoing.profile.custom_tools else ()
+        self._free = {bytes(tool.name) for tool in tools if isinstance(tool, CustomTool)}
 
     def write(self, out: Json) -> None:
         """Sets both members; `input` comes last, so that a longer conversation only adds to the end of the body."""

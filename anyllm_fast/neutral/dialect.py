@@ -59,6 +59,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     enforced_schemas: bool = True  # Converse: model takes outputConfig.textFormat and strict tools; else schemas are told in words
     converse_effort: str = ""  # Converse: where a model that is no Claude takes a word: reasoning_effort, reasoningConfig, outputConfig
     stored: bool = True  # Responses: host keeps replies, so it is told not to (store: false)
+    hosted_tools: bool = True  # Responses: host runs OpenAI's own tools (web_search, code_interpreter)
+    reasoning_summary: bool = True  # Responses: host shows summaries of reasoning to those who ask
+    least_tokens: int = 16  # Responses: smallest limit that the host takes
 
 
 class ModelInfo(msgspec.Struct, frozen=True):

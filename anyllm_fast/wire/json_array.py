@@ -21,7 +21,7 @@ class SseToJsonArray:
         self._begun = False
 
     def feed(self, chunk: bytes) -> bytes:
-        out = []
+        out: list[bytes] = []
         for frame in _frames(chunk):
             if data := _data(frame):
                 out += (_NEXT if self._begun else _OPEN, data)

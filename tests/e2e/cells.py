@@ -15,6 +15,7 @@ from .lanes import Lane, Way
 
 Where = Callable[[Way], bool]
 BACKENDS = ("openai", "anthropic")
+WIDE_BACKENDS = ("openai", "anthropic", "responses", "gemini", "bedrock")
 TWINS = ("openai/python", "anthropic/python")
 
 
@@ -25,9 +26,21 @@ class Cell:
     modes: tuple[str, ...]
     where: Where
     values: tuple[Any, ...]
+    wide: bool = False  # asked on every lane of every dialect; else only between Messages and Chat
 
     def ways(self) -> Iterator[Way]:
+        yield from self._old_ways()
+        if self.wide:
+            for sdk in SDKS:
+                for via, mode in product(("direct", *WIDE_BACKENDS), self.modes):
+                    way = Way(sdk, via, mode)
+                    if self.where(way) and way.widens and not sdk.release:
+                        yield way
+
+    def _old_ways(self) -> Iterator[Way]:
         for sdk in SDKS:
+            if sdk.vendor not in BACKENDS:
+                continue
             for via, mode in product(("direct", *BACKENDS, *TWINS), self.modes):
                 way = Way(sdk, via, mode)
                 if self.where(way) and (via not in TWINS or _worth_a_twin(way)):
@@ -54,26 +67,26 @@ def anywhere(way: Way) -> bool:
 
 
 def cell(
-    *, modes: tuple[str, ...] = ("whole", "stream"), where: Where = anywhere
+    *, modes: tuple[str, ...] = ("whole", "stream"), where: Where = anywhere, wide: bool = False
 ) -> Callable[[Callable[[Lane], None]], Callable[[Lane], None]]:
-    """Registers a cell for every way that `where` lets through. A cell's name is its function's."""
+    """Registers a cell for every way that `where` lets through. A cell's name is its function's. `wide`: on all dialects."""
 
     def register(function: Callable[[Lane], None]) -> Callable[[Lane], None]:
-        CELLS.append(Cell(function.__name__, function, modes, where, ()))
+        CELLS.append(Cell(function.__name__, function, modes, where, (), wide))
         return function
 
     return register
 
 
 def cells_for(
-    table: dict[str, Any], *, modes: tuple[str, ...] = ("whole", "stream"), where: Where = anywhere
+    table: dict[str, Any], *, modes: tuple[str, ...] = ("whole", "stream"), where: Where = anywhere, wide: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """One cell for each row of `table`, given to the function after the lane."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         for key, value in table.items():
             name = f"{function.__name__}[{re.sub(r'[^a-zA-Z0-9]+', '-', key).strip('-')}]"
-            CELLS.append(Cell(name, function, modes, where, (value,)))
+            CELLS.append(Cell(name, function, modes, where, (value,), wide))
         return function
 
     return register

@@ -26,9 +26,19 @@ def free_port() -> int:
 
 def backend_env(backend: str, root: str) -> dict[str, str]:
     """The variables of one backend, by the names that the reference has."""
-    if backend == "openai":
-        return {"BACKEND": "openai", "OPENAI_BASE_URL": f"{root}/v1", "OPENAI_API_KEY": UPSTREAM_KEY, **MODELS}
-    return {"BACKEND": "anthropic", "ANTHROPIC_BASE_URL": root, "ANTHROPIC_API_KEY": UPSTREAM_KEY}
+    match backend:
+        case "openai":
+            return {"BACKEND": "openai", "OPENAI_BASE_URL": f"{root}/v1", "OPENAI_API_KEY": UPSTREAM_KEY, **MODELS}
+        case "responses":
+            speaks = {"OPENAI_API_FORMAT": "responses"}
+            return {"BACKEND": "openai", "OPENAI_BASE_URL": f"{root}/v1", "OPENAI_API_KEY": UPSTREAM_KEY, **MODELS, **speaks}
+        case "gemini":
+            return {"BACKEND": "gemini", "GEMINI_BASE_URL": root, "GEMINI_API_KEY": UPSTREAM_KEY}
+        case "bedrock":
+            keys = {"AWS_ACCESS_KEY_ID": "AKIAE2E", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+            return {"BACKEND": "bedrock", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": root, "BEDROCK_API": "converse", **keys}
+        case _:
+            return {"BACKEND": "anthropic", "ANTHROPIC_BASE_URL": root, "ANTHROPIC_API_KEY": UPSTREAM_KEY}
 
 
 class Gateway:

@@ -30,8 +30,16 @@ class Sdk:
     vendor: str
     release: str = ""
 
+    @property
+    def package(self) -> str:
+        return PACKAGES.get(self.vendor, self.vendor)
+
     def __str__(self) -> str:
-        return f"{self.vendor}-{self.release or version(self.vendor)}"
+        return f"{self.vendor}-{self.release or version(self.package)}"
+
+
+PACKAGES = {"responses": "openai", "gemini": "google-genai", "bedrock": "boto3"}
+"""The package of a vendor, where it has another name. `responses` is the openai SDK by its newer interface."""
 
 
 # The newest of each, the previous major, and the last that still talked as the wire did before (x-api-key; 1.x).
@@ -55,7 +63,7 @@ def interpreter(sdk: Sdk) -> Path:
     if not done.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         _run([sys.executable, "-m", "venv", "--clear", str(home)])
-        _run([str(python), "-m", "pip", "install", "--quiet", f"{sdk.vendor}=={sdk.release}"])
+        _run([str(python), "-m", "pip", "install", "--quiet", f"{sdk.package}=={sdk.release}"])
         done.touch()
     return python
 

@@ -14,20 +14,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from scripted.answer import Answer, Call, Part, Redacted, Result, Text, Thinking
-from scripted.asked import Asked, Turn, Verbatim, merged, read_chat, read_messages, write_chat, write_messages
+from scripted.asked import Asked, Turn, Verbatim, merged, read_chat, read_messages
 from scripted.host import Scripted
 from scripted.upstream import Record, Upstream
 
 from .judges import Judge, Sdk
+from .speech import SPEECHES, Meaning, canonical
 
-# By the client's and the upstream's dialect: a model that does not reason (through the mapping of `gateway.MODELS`), and
-# one that does. Sonnet 4.5 does either.
-MODELS = {
-    ("anthropic", "openai"): ("claude-haiku-4-5", "claude-opus-5-5"),
-    ("openai", "openai"): ("gpt-4.1", "gpt-5"),
-    ("anthropic", "anthropic"): ("claude-sonnet-4-5", "claude-sonnet-4-5"),
-    ("openai", "anthropic"): ("claude-sonnet-4-5", "claude-sonnet-4-5"),
-}
+# By the client's and the upstream's dialect, where the client's names go through the mapping of `gateway.MODELS`: a model that
+# does not reason, and one that does. Elsewhere the upstream's own names are asked for.
+MODELS = {("anthropic", "openai"): ("claude-haiku-4-5", "claude-opus-5-5")}
 _numbers = itertools.count(1)
 
 
@@ -66,26 +62,16 @@ class Way:
         return self.ingress != self.egress
 
     @property
+    def widens(self) -> bool:
+        """Whether one end is neither Messages nor Chat."""
+        return bool({self.ingress, self.egress} - {"anthropic", "openai"})
+
+    @property
     def streamed(self) -> bool:
         return self.mode != "whole"
 
     def __str__(self) -> str:
         return f"{self.sdk}>{self.via}-{self.mode}"
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """A reply as a dialect's client understands it. `stop` is in the words of that dialect."""
-
-    text: str = ""
-    thinking: str = ""
-    calls: tuple[tuple[str, str], ...] = ()  # (name, canonical arguments)
-    stop: str | None = None
-    input: int = 0
-    cached: int = 0
-    written: int = 0
-    output: int = 0
-    refusal: str = ""
 
 
 @dataclass
@@ -124,7 +110,7 @@ class Got:
 
     @property
     def meaning(self) -> Meaning:
-        return READERS[self.lane.way.ingress](self.final)
+        return SPEECHES[self.lane.way.ingress].read(self.final)
 
     # -- what the upstream has ----------------------------------------------------------------------------------------
 
@@ -141,7 +127,7 @@ class Got:
     @property
     def heard(self) -> Asked:
         assert self.record.refusal is None, self._story()
-        return (read_messages if self.lane.way.egress == "anthropic" else read_chat)(self.record.body)
+        return SPEECHES[self.lane.way.egress].hear(self.record.body)
 
     # -- judgements ---------------------------------------------------------------------------------------------------
 
@@ -175,14 +161,10 @@ class Got:
 
     def replay(self) -> Turn:
         """The assistant's message as a program keeps it: the SDK's object, put back into the conversation."""
-        if self.lane.way.ingress == "anthropic":
-            return Turn("assistant", (Verbatim({"role": "assistant", "content": _unparsed(self.final["content"])}),))
-        return Turn("assistant", (Verbatim(_unaccumulated(self.final["choices"][0]["message"])),))
+        return SPEECHES[self.lane.way.ingress].replay(self.final)
 
     def call_ids(self) -> list[str]:
-        if self.lane.way.ingress == "anthropic":
-            return [b["id"] for b in self.final["content"] if b["type"] == "tool_use"]
-        return [c["id"] for c in self.final["choices"][0]["message"].get("tool_calls") or ()]
+        return SPEECHES[self.lane.way.ingress].call_ids(self.final)
 
     def then(self, *parts: Part | str, turn: Turn | None = None, **changes: Any) -> Got:
         """The same conversation one turn on: the assistant's message replayed (or `turn`), then `parts` of the user."""
@@ -214,7 +196,8 @@ class Lane:
         return self.stage.scripted[self.way.egress]
 
     def model(self, reasons: bool = False) -> str:
-        return MODELS[self.way.ingress, self.way.egress][reasons]
+        known = MODELS.get((self.way.ingress, self.way.egress)) or SPEECHES[self.way.egress].models
+        return known[reasons]
 
     def send(self, asked: Asked, *answers: Answer, extra: Mapping[str, Any] | None = None, **job: Any) -> Got:
         """`extra` are fields of the client's own dialect; `job` goes to the judge (headers, retries, on_first, mode)."""
@@ -239,8 +222,7 @@ class Lane:
 
     def _ask(self, asked: Asked, script: str, answer: Answer, extra: Mapping[str, Any], job: dict[str, Any]) -> Got:
         model = job.pop("model", "") or self.model(bool(asked.effort or asked.budget or "thinking" in extra))
-        write = write_messages if self.way.ingress == "anthropic" else write_chat
-        body = {**write(asked, model), **extra}
+        body = {**SPEECHES[self.way.ingress].write(asked, model), **extra}
         return Got(self, asked, answer, script, self.judged(body, job), body)
 
     def judged(self, body: Mapping[str, Any], job: dict[str, Any]) -> dict[str, Any]:
@@ -256,82 +238,28 @@ def _first(got: Got) -> tuple[Turn, ...]:
     return turns[: last + 1]
 
 
-# -- reading replies --------------------------------------------------------------------------------------------------
-
-
-def read_message(final: Mapping[str, Any]) -> Meaning:
-    content = final["content"]
-    usage = final["usage"]
-    return Meaning(
-        text="".join(b["text"] for b in content if b["type"] == "text"),
-        thinking="".join(b["thinking"] for b in content if b["type"] == "thinking"),
-        calls=tuple((b["name"], canonical(b["input"])) for b in content if b["type"] == "tool_use"),
-        stop=final["stop_reason"],
-        input=usage.get("input_tokens") or 0,
-        cached=usage.get("cache_read_input_tokens") or 0,
-        written=usage.get("cache_creation_input_tokens") or 0,
-        output=usage.get("output_tokens") or 0,
-    )
-
-
-def read_completion(final: Mapping[str, Any]) -> Meaning:
-    choice = final["choices"][0]
-    message = choice["message"]
-    usage = final.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    calls = [c["function"] for c in message.get("tool_calls") or ()]
-    return Meaning(
-        text=message.get("content") or "",
-        thinking=message.get("reasoning_content") or message.get("reasoning") or "",
-        calls=tuple((c["name"], canonical(json.loads(c["arguments"] or "{}"))) for c in calls),
-        stop=choice["finish_reason"],
-        input=usage.get("prompt_tokens") or 0,
-        cached=details.get("cached_tokens") or 0,
-        written=details.get("cache_write_tokens") or 0,
-        output=usage.get("completion_tokens") or 0,
-        refusal=message.get("refusal") or "",
-    )
-
-
-READERS = {"anthropic": read_message, "openai": read_completion}
-
-_STOPS = {
-    "anthropic": {
-        "end": "end_turn",
-        "length": "max_tokens",
-        "tools": "tool_use",
-        "stop_sequence": "stop_sequence",
-        "refusal": "refusal",
-    },
-    "openai": {
-        "end": "stop",
-        "length": "length",
-        "tools": "tool_calls",
-        "stop_sequence": "stop",
-        "refusal": "content_filter",
-    },
-}
+# -- expectations -----------------------------------------------------------------------------------------------------
 
 
 def expected_meaning(way: Way, answer: Answer, body: Mapping[str, Any]) -> Meaning:
     """The answer in the words of the client's dialect, as far as the upstream's dialect can have said it."""
     usage = answer.usage
-    stop = _STOPS[way.ingress].get(answer.ending, answer.ending)
-    if way.egress == "openai" and answer.ending == "stop_sequence":
-        stop = _STOPS[way.ingress]["end"]  # the Chat dialect says only `stop`
+    speech = SPEECHES[way.ingress]
+    stop = speech.stops.get(answer.ending, answer.ending)
+    if way.egress in SAYS_ONLY_STOP and answer.ending == "stop_sequence":
+        stop = speech.stops["end"]
     calls = tuple((c.name, canonical(c.args)) for c in answer.calls)
     thinking = answer.thinking
     if way.egress == "anthropic" and (body.get("thinking") or {}).get("type") not in ("enabled", "adaptive"):
         thinking = ""
     counts = {"input": usage.input, "cached": usage.cached, "written": usage.written, "output": usage.output}
-    if way.ingress == "openai":
+    if speech.input_is_all:
         counts["input"] = usage.input + usage.cached + usage.written
     return Meaning(answer.text, thinking, calls, stop, refusal=answer.refusal, **counts)
 
 
-def canonical(arguments: Any) -> str:
-    """Arguments as JSON with their keys in the order they came: a reordering is a change."""
-    return json.dumps(arguments, ensure_ascii=False) if not isinstance(arguments, str) else arguments
+SAYS_ONLY_STOP = ("openai", "responses", "gemini")
+"""Dialects that do not tell a stop sequence from an end."""
 
 
 def flat(turns: tuple[Turn, ...]) -> list[tuple[str, tuple[Any, ...]]]:
@@ -384,21 +312,3 @@ def _alike(wanted: Any, found: Any) -> bool:
 
 def _shown(tool: Any) -> tuple[str, str, str]:
     return tool.name, tool.about, canonical(dict(tool.schema))
-
-
-def _unparsed(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Content blocks as a request takes them: without what the SDK added for its reader."""
-    return [{k: v for k, v in b.items() if v is not None and k != "parsed_output"} for b in blocks]
-
-
-def _unaccumulated(message: dict[str, Any]) -> dict[str, Any]:
-    """A Chat message as a request takes it: without what the SDK's accumulator and parser added."""
-    kept = {k: v for k, v in message.items() if v is not None and k != "parsed"}
-    if calls := kept.get("tool_calls"):
-        kept["tool_calls"] = [_bare_call(c) for c in calls]
-    return kept
-
-
-def _bare_call(call: dict[str, Any]) -> dict[str, Any]:
-    function = {k: v for k, v in call["function"].items() if k != "parsed_arguments"}
-    return {**{k: v for k, v in call.items() if k != "index"}, "function": function}

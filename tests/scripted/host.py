@@ -1,4 +1,4 @@
-"""Both scripted upstreams on one thread of their own, so that a blocked test never blocks them."""
+"""The scripted upstreams on one thread of their own, so that a blocked test never blocks them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from .wire import Server
 class Scripted:
     """`with Scripted() as scripted:` serves until the block ends. Ports are free ones unless given."""
 
-    def __init__(self, ports: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, ports: tuple[int, ...] = ()) -> None:
         self.openai = ChatUpstream()
         self.anthropic = MessagesUpstream()
-        self._wanted = ports
+        self.upstreams: dict[str, Upstream] = {"openai": self.openai, "anthropic": self.anthropic}
+        self._wanted = ports + (0,) * (len(self.upstreams) - len(ports))
         self._ports: dict[str, int] = {}
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -35,15 +36,15 @@ class Scripted:
         self._thread.join(10)
 
     def __getitem__(self, name: str) -> Upstream:
-        return {"openai": self.openai, "anthropic": self.anthropic}[name]
+        return self.upstreams[name]
 
     def root(self, name: str) -> str:
         return f"http://127.0.0.1:{self._ports[name]}"
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        servers = [Server(self.openai.handle), Server(self.anthropic.handle)]
-        opened = zip(("openai", "anthropic"), servers, self._wanted, strict=True)
+        servers = [Server(upstream.handle) for upstream in self.upstreams.values()]
+        opened = zip(self.upstreams, servers, self._wanted, strict=True)
         for name, server, port in opened:
             self._ports[name] = self._loop.run_until_complete(server.open(port))
         self._ready.set()
