@@ -120,15 +120,6 @@ class MethodNotAllowed(GatewayError):
     kind = "method_not_allowed"
 
 
-class UpgradeRequired(GatewayError):
-    """426: what was asked for as an upgrade of the connection is served otherwise."""
-
-    kind = "method_not_allowed"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, status=426)
-
-
 class TooLarge(GatewayError):
     kind = "too_large"
 

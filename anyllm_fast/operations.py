@@ -14,7 +14,7 @@ from anyllm_fast._impl import IMPL
 from anyllm_fast.bridge import refusal, refused, translate
 from anyllm_fast.call import Call, Operation, Outgoing, Surface, Target
 from anyllm_fast.dialects import DIALECTS
-from anyllm_fast.errors import NotFound, UpgradeRequired, UpstreamBroken, UpstreamRefused
+from anyllm_fast.errors import MethodNotAllowed, NotFound, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect, ModelInfo, Profile
 from anyllm_fast.policy.metrics import Metrics, as_json, as_prometheus
 from anyllm_fast.relay import answer
@@ -117,7 +117,8 @@ def _check_count(raw: bytes, dialect: Dialect) -> None:
 
 async def websocket(gateway: Gateway, call: Call) -> None:
     """Codex asks for a websocket first; told 426 it falls back to a POST at once, any other answer costs it seconds."""
-    raise UpgradeRequired("Responses over a websocket are not served here; send the request as a POST")
+    error = MethodNotAllowed("Responses over a websocket are not served here; send the request as a POST")
+    await answer(call, 426, call.errors.write_error(error, call.request_id))
 
 
 async def _known_models(gateway: Gateway, call: Call) -> list[ModelInfo]:

@@ -79,11 +79,8 @@ def _read_credentials(reader: Reader) -> tuple[str, Auth, Azure]:
 
 
 def _read_principal(reader: Reader) -> Azure:
-    tenant, client, secret = (
-        reader.text("AZURE_TENANT_ID"),
-        reader.text("AZURE_CLIENT_ID"),
-        reader.password("AZURE_CLIENT_SECRET"),
-    )
+    tenant, client = reader.text("AZURE_TENANT_ID"), reader.text("AZURE_CLIENT_ID")
+    secret = reader.password("AZURE_CLIENT_SECRET")
     authority = reader.url("AZURE_AUTHORITY_HOST")
     authority = authority if "://" in authority else f"https://{authority}"
     scope = reader.text("AZURE_SCOPE")

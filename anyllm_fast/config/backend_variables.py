@@ -14,8 +14,8 @@ _CHOICE = (
         "BACKEND",
         "text",
         "",
-        "Where calls go: `openai` (also any server that speaks OpenAI's APIs), `anthropic`, `azure`, `gemini`, `vertex`, `bedrock`,"
-        " the id of a host from the table below, or `demo` (built in, needs no account).",
+        "Where calls go: `openai` (also any server that speaks OpenAI's APIs), `anthropic`, `azure`, `gemini`, `vertex`,"
+        " `bedrock`, the id of a host from the table below, or `demo` (built in, needs no account).",
         shown_default="the first of openai, anthropic, azure, gemini, vertex, bedrock of which a variable of its own is set,"
         " else `demo`",
     ),
@@ -112,8 +112,8 @@ _AZURE = (
         "AZURE_OPENAI_ENDPOINT",
         "url",
         "",
-        "Address of the resource. Ending in `/openai/v1` it selects the v1 surface, where the model is the deployment; else calls go"
-        " to `/openai/deployments/NAME`.",
+        "Address of the resource. Ending in `/openai/v1` it selects the v1 surface, where the model is the deployment; else calls"
+        " go to `/openai/deployments/NAME`.",
         aliases=["AZURE_API_BASE"],
     ),
     used(
@@ -156,7 +156,7 @@ _AZURE = (
         "AZURE_TENANT_ID",
         "text",
         "",
-        "With AZURE_CLIENT_ID and AZURE_CLIENT_SECRET: tokens are fetched from Entra ID for this service principal, ahead of time.",
+        "With AZURE_CLIENT_ID and AZURE_CLIENT_SECRET: tokens are fetched from Entra ID for this service principal.",
         shared=True,
     ),
     used("Azure OpenAI", "AZURE_CLIENT_ID", "text", "", "Application id of the service principal.", shared=True),

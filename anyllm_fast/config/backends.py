@@ -67,10 +67,7 @@ def read_backend(reader: Reader, listen_port: int) -> Backend:
     _note_what_is_unused(reader, kind, host)
     if kind == "demo":
         return DEMO
-    if host is not None:
-        draft = read_compatible(reader, host, reader.text("BACKEND").lower())
-    else:
-        draft = _READERS[kind](reader)
+    draft = _READERS[kind](reader) if host is None else read_compatible(reader, host, reader.text("BACKEND").lower())
     backend = aim(reader, draft, listen_port)
     speaks = _read_speech(reader) if kind in {"openai", "compatible"} else ()
     return replace(backend, headers=reader.headers("ANYLLM_UPSTREAM_HEADERS"), speaks=speaks)
@@ -151,8 +148,8 @@ def _read_speech(reader: Reader) -> tuple[Speech, ...]:
 
 
 def _note_what_is_unused(reader: Reader, kind: Kind, host: Host | None) -> None:
-    """Variables of a backend that is not the one in use: said, because a forgotten one is often why calls go elsewhere. Those that
-    other programs own as well are only mentioned."""
+    """Variables of a backend that is not the one in use: said, because a forgotten one is often why calls go elsewhere. Those
+    that other programs own as well are only mentioned."""
     wanted = {*_OF_KIND.get(kind, ()), *(host.variables if host else ())}
     chosen = reader.given("BACKEND")
     names = dict.fromkeys(name for names in _OF_KIND.values() for name in names)

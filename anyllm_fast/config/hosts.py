@@ -22,8 +22,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One row.
 
     `base` is the URL that OpenAI's SDKs are given for it, to which `/chat/completions` is added; `{VARIABLE}` in it stands for a
-    variable's value. "" means that the operator has to say it. `speaks` has what it speaks beside Chat: the path on its origin, or
-    "" where that is the base with `/responses` or `/messages`. `facts` are members of neutral.dialect.Profile.
+    variable's value. "" means that the operator has to say it. `speaks` has what it speaks beside Chat: the path on its origin,
+    or "" where that is the base with `/responses` or `/messages`. `facts` are members of neutral.dialect.Profile.
     """
 
     id: str
@@ -64,7 +64,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def find(self, name: str) -> Host | Unserved | None:
         """The row of an id or alias; `-` and `_` are the same in it, case is ignored."""
         wanted = plain(name)
-        for row in (*self.host, *self.unserved):
+        rows: tuple[Host | Unserved, ...] = (*self.host, *self.unserved)
+        for row in rows:
             if wanted in map(plain, (row.id, *row.aliases)):
                 return row
         return None
@@ -78,7 +79,7 @@ def plain(name: str) -> str:
 
 
 def read_table(text: str) -> Table:
-    """Raises ValueError for a text that is no such table (msgspec.ValidationError and tomllib.TOMLDecodeError are of that kind)."""
+    """Raises ValueError for a text that is no such table."""
     return msgspec.convert(tomllib.loads(text), Table)
 
 

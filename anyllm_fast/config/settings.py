@@ -63,7 +63,7 @@ class Proxy(_Masked, frozen=True):
 
 
 class Azure(_Masked, frozen=True, kw_only=True):
-    """Azure OpenAI. `client_id` is set where tokens are fetched from Entra ID; then the other fields of the second half are too."""
+    """Azure OpenAI. `client_id` is set where tokens are fetched from Entra ID, with the fields around it."""
 
     SECRETS: ClassVar[frozenset[str]] = frozenset({"client_secret"})
 

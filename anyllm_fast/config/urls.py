@@ -34,7 +34,7 @@ _LOCAL_NAMES = ("localhost", ".localhost")
 
 
 class BaseUrl(msgspec.Struct, frozen=True):
-    """`base` without the version and without a trailing `/`; `prefix` is the version part, where none was written the usual one."""
+    """`base` without the version and without a trailing `/`; `prefix` is the version part, the usual one if none was written."""
 
     base: str
     prefix: str
@@ -44,8 +44,8 @@ class BaseUrl(msgspec.Struct, frozen=True):
 
 
 def read_base_url(name: str, text: str, operation: str, version: str = "/v1") -> BaseUrl:
-    """`operation` is the path that clients' SDKs append (`/chat/completions`, `/messages`): a full endpoint is fine too. `version`
-    is the prefix of a URL that says none.
+    """`operation` is the path that clients' SDKs append (`/chat/completions`, `/messages`): a full endpoint is fine too.
+    `version` is the prefix of a URL that says none.
 
     Raises ConfigError `NAME rejected: ...`.
     """

@@ -74,8 +74,9 @@ def read_file(raw: Raw, where: Where) -> Media:
 
 
 def _named(media: Media, inside: dict[str, Raw], where: Where) -> Media:
-    media.name = take_string(inside, "displayName", where)
-    media.name_where = (where, "displayName")
+    if media.kind == "document":  # pictures and sounds have no names elsewhere
+        media.name = take_string(inside, "displayName", where)
+        media.name_where = (where, "displayName")
     if rest := leftovers(inside):
         media.inner = {str(where[1]) if where else "": rest}
     return media

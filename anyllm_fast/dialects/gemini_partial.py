@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects.gemini_event import members_of
-from anyllm_fast.dialects.repair import ABSENT, HELD_MAX, MAX_DEPTH, objects, string
+from anyllm_fast.dialects.repair import ABSENT, HELD_MAX, MAX_DEPTH, is_object, objects, string
 from anyllm_fast.neutral.spans import escaped, text_of
 
 _STEP: Final = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,6})\]|\[(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\]""")
@@ -22,6 +22,31 @@ _QUOTED: Final = re.compile(r"\\(.)")
 Node = dict[str, "Node"] | list["Node"] | Raw
 """An object, an array, or a leaf: a JSON value as it is written."""
 _NULL: Final = Raw(b"null")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What one functionCall object says. `args`: the whole arguments, as a span; None where they come in pieces."""
+
+    ident: bytes
+    name: bytes
+    args: bytes | None
+    goes_on: bool
+    says_anything: bool
+
+
+def read_call(function: bytes) -> Call:
+    members = members_of(function)
+    args = members.get("args", ABSENT)
+    goes_on = bytes(members.get("willContinue", ABSENT)) == b"true"
+    partial = bytes(members.get("partialArgs", ABSENT))[:1] == b"["
+    name = string(members.get("name", ABSENT))
+    return Call(
+        string(members.get("id", ABSENT)),
+        name,
+        None if goes_on or partial else escaped(bytes(args)) if is_object(args) else b"{}",
+        goes_on,
+        bool(name or is_object(args) or partial or goes_on),
+    )
 
 
 class PartialCall:

@@ -15,9 +15,9 @@ from typing import Final
 from msgspec import Raw
 
 from anyllm_fast.dialects import gemini_ends as ends
-from anyllm_fast.dialects.gemini_event import Candidate, Chunk, Lost, Part, Tokens, count, members_of, read_chunk
+from anyllm_fast.dialects.gemini_event import Candidate, Chunk, Lost, Part, Tokens, count, read_chunk
 from anyllm_fast.dialects.gemini_notes import SAID_MAX, Notes, read_logprobs, read_notes
-from anyllm_fast.dialects.gemini_partial import PartialCall
+from anyllm_fast.dialects.gemini_partial import PartialCall, read_call
 from anyllm_fast.dialects.gemini_signature import CALL as SIGNED_CALL
 from anyllm_fast.dialects.gemini_signature import MEDIA as SIGNED_MEDIA
 from anyllm_fast.dialects.gemini_signature import NAME as ORIGIN
@@ -25,7 +25,6 @@ from anyllm_fast.dialects.gemini_signature import TEXT as SIGNED_TEXT
 from anyllm_fast.dialects.gemini_signature import THOUGHT as SIGNED_THOUGHT
 from anyllm_fast.dialects.order import CALL, MAX_LOSSES, REFUSAL, THINKING, Ordered
 from anyllm_fast.dialects.repair import (
-    ABSENT,
     HELD_MAX,
     HELD_TOO_MUCH,
     MAX_CALLS,
@@ -38,7 +37,6 @@ from anyllm_fast.dialects.repair import (
     unreadable,
 )
 from anyllm_fast.neutral.signatures import MAX_PACKED
-from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import Failure, Sink, StopReason, StreamOptions
 from anyllm_fast.wire.pipe import Watched
 
@@ -142,8 +140,10 @@ class GeminiDecoder:
             return
         if candidate.content is not None:
             for part in candidate.content.parts or ():
+                if self._over:
+                    return
                 self._part(part, sink)
-        if self.sees_all:
+        if self.sees_all and not self._over:
             self._about(candidate, sink)
         if finish := string(candidate.finish_reason):
             self._finish = finish
@@ -244,25 +244,22 @@ class GeminiDecoder:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def _call(self, raw: bytes, sink: Sink) -> None:
-        members = members_of(raw)
-        ident, name = string(members.get("id", ABSENT)), string(members.get("name", ABSENT))
-        args = members.get("args", ABSENT)
-        goes_on = bytes(members.get("willContinue", ABSENT)) == b"true"
-        partial = bytes(members.get("partialArgs", ABSENT))[:1] == b"["
-        if name or (self._partial is None and (is_object(args) or partial or goes_on)):
+        call = read_call(raw)
+        if self._partial is None and not call.says_anything:
+            return
+        if call.name or self._partial is None:
             self._end_partial(sink)
-            if (key := self._begin(ident, name, sink)) < 0:
+            if (key := self._begin(call.ident, call.name, sink)) < 0:
                 return
-            if not (goes_on or partial):
-                sink.args(key, escaped(bytes(args)) if is_object(args) else b"{}")
+            if call.args is not None:
+                sink.args(key, call.args)
                 return
             self._partial = PartialCall(key)
-        if self._partial is not None:
-            self._partial.feed(raw)
-            if self._partial.too_much:
-                self._fail(HELD_TOO_MUCH, sink)
-            elif not goes_on:
-                self._end_partial(sink)
+        self._partial.feed(raw)
+        if self._partial.too_much:
+            self._fail(HELD_TOO_MUCH, sink)
+        elif not call.goes_on:
+            self._end_partial(sink)
 
     def _begin(self, ident: bytes, name: bytes, sink: Sink) -> int:
         """The key of a call that begins; -1 if there are too many. Results are paired by id, so two calls may not share one."""

@@ -62,8 +62,9 @@ class Conversation:
     # -- the system prompt ---------------------------------------------------------------------------------------------
 
     def _instructions(self, out: Json, leading: list[Turn]) -> None:
-        """Plain text at the head of everything; with cache marks to keep, a message of its own."""
-        outgoing = self._outgoing
+        """Plain text at the head of everything. A message of its own with cache marks to keep; and where any JSON is asked for,
+        because the API demands that word in the input, which instructions are no part of."""
+        outgoing, shape = self._outgoing, self._outgoing.request.format
         parts: list[Part] = [text for text in outgoing.request.system if not text.vendor_only]
         for turn in leading:
             self._announce(turn)
@@ -71,7 +72,7 @@ class Conversation:
         parts = list(flat(parts, outgoing))
         texts = [part for part in parts if isinstance(part, Text)]
         marked = outgoing.profile.cache_breakpoints and any(part.cache is not None for part in texts)
-        if len(texts) < len(parts) or marked:
+        if len(texts) < len(parts) or marked or (shape is not None and shape.kind == "json"):
             self._system(parts)
         elif texts:
             for part in texts:

@@ -7,11 +7,11 @@ from anyllm_fast.upstream import HeaderList
 
 
 def credentials_of(backend: Backend) -> tuple[tuple[bytes, bytes], ...]:
-    """Lower-case names. Nothing for an empty key: a local server wants none."""
+    """Lower-case names. Nothing for an empty key: a local server wants none, and a token is a Signer's."""
     out: HeaderList = []
     if backend.api_key:
         key = backend.api_key.encode()
-        out.append((b"x-api-key", key) if backend.auth == "x-api-key" else (b"authorization", b"Bearer " + key))
+        out.append((b"authorization", b"Bearer " + key) if backend.auth == "bearer" else (backend.auth.encode(), key))
     if backend.organization:
         out.append((b"openai-organization", backend.organization.encode()))
     if backend.project:

@@ -31,7 +31,7 @@ class Meaning:
 @dataclass(frozen=True)
 class Speech:
     """`stops`: kind of ending (scripted.answer.Answer.ending) -> word in the SDK's object. `input_is_all`: its count of input
-    tokens includes what was read from and written to a cache. `models`: one that does not reason and one that does, as upstream."""
+    tokens includes what was read from and written to a cache. `models` upstream: one that does not reason, one that does."""
 
     write: Callable[[Asked, str], dict[str, Any]]
     hear: Callable[[Mapping[str, Any]], Asked]

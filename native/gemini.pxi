@@ -1,0 +1,618 @@
+# The decoder of Gemini generateContent. Twin of dialects.gemini_stream.GeminiDecoder, where the rules are explained.
+#
+# Most chunks differ from the one before in a piece of text and in the counts of usageMetadata. Such a chunk is remembered as the bytes
+# before the text and those behind it, with a hole for each count. A chunk with the same bytes around a sound string, and counts in
+# the holes, means the same with the new text and counts, and is not parsed: JSON has no context that could make it otherwise.
+
+cdef enum:
+    GC_CANDIDATES
+    GC_USAGE
+    GC_FEEDBACK
+    GC_VERSION
+    GC_RESPONSE
+    GC_TIME
+    GC_ERROR
+    GC_NAMES
+
+cdef enum:
+    GO_CONTENT
+    GO_FINISH
+    GO_INDEX
+    GO_RATINGS
+    GO_GROUNDING
+    GO_CITATION
+    GO_LOGPROBS
+    GO_AVERAGE
+    GO_COUNT
+    GO_NAMES
+
+cdef enum:
+    GP_TEXT
+    GP_THOUGHT
+    GP_SIGNATURE
+    GP_CALL
+    GP_INLINE
+    GP_CODE
+    GP_RESULT
+    GP_NAMES
+
+cdef enum:
+    GU_PROMPT
+    GU_CACHED
+    GU_CANDIDATES
+    GU_THOUGHTS
+    GU_TOOLS
+    GU_AUDIO_IN
+    GU_AUDIO_OUT
+    GU_COUNTS  # the ones above are kept
+    GU_TOTAL = GU_COUNTS
+    GU_NAMES
+    GU_IGNORED = -1
+
+cdef enum:
+    MAX_HOLES = 12
+    MAX_PACKED = 262144
+    SAID_MAX = 1 << 20
+
+cdef Name[GC_NAMES] GEMINI_CHUNK
+cdef Name[GO_NAMES] GEMINI_CANDIDATE
+cdef Name[2] GEMINI_CONTENT
+cdef Name[GP_NAMES] GEMINI_PART
+cdef Name[GU_NAMES] GEMINI_USAGE
+cdef Name[GU_NAMES] GEMINI_SNAKE_USAGE
+cdef Name[3] GEMINI_DETAIL
+
+fill(
+    GEMINI_CHUNK,
+    (b"candidates", b"usageMetadata", b"promptFeedback", b"modelVersion", b"responseId", b"createTime", b"error"),
+)
+fill(
+    GEMINI_CANDIDATE,
+    (
+        b"content", b"finishReason", b"index", b"safetyRatings", b"groundingMetadata", b"citationMetadata", b"logprobsResult",
+        b"avgLogprobs", b"tokenCount",
+    ),
+)
+fill(GEMINI_CONTENT, (b"parts", b"role"))
+fill(
+    GEMINI_PART,
+    (
+        b"text", b"thought", b"thoughtSignature", b"functionCall", b"inlineData", b"executableCode", b"codeExecutionResult",
+    ),
+)
+fill(
+    GEMINI_USAGE,
+    (
+        b"promptTokenCount", b"cachedContentTokenCount", b"candidatesTokenCount", b"thoughtsTokenCount", b"toolUsePromptTokenCount",
+        b"promptTokensDetails", b"candidatesTokensDetails", b"totalTokenCount",
+    ),
+)
+fill(
+    GEMINI_SNAKE_USAGE,
+    (
+        b"prompt_token_count", b"cached_content_token_count", b"candidates_token_count", b"thoughts_token_count",
+        b"tool_use_prompt_token_count", b"prompt_tokens_details", b"candidates_tokens_details", b"total_token_count",
+    ),
+)
+fill(GEMINI_DETAIL, (b"modality", b"tokenCount", b"token_count"))
+
+
+cdef const char* known_members(
+    const char* p, const char* end, int depth, const Name* names, int count, Span* out, bint* strange
+) noexcept nogil:
+    # As `members`, and says whether there is a member of another name.
+    cdef Span key
+    cdef const char* value
+    cdef bint first = True
+    cdef int i
+    memset(out, 0, <size_t>count * sizeof(Span))
+    while True:
+        value = next_key(p, end, &key, first)
+        if value == NULL or key.p == NULL:
+            return value
+        p = skip_value(value, end, depth)
+        if p == NULL:
+            return NULL
+        first = False
+        i = place_of(key, names, count)
+        if i >= 0:
+            out[i] = span(value, p - value)
+        else:
+            strange[0] = True
+
+
+cdef inline void open_known(Span raw, const Name* names, int count, Span* out, bint* strange) noexcept nogil:
+    # The members of a sound value, none if it is no object.
+    if is_object(raw):
+        known_members(raw.p + 1, raw.p + raw.n, 1, names, count, out, strange)
+    else:
+        memset(out, 0, <size_t>count * sizeof(Span))
+
+
+cdef bint contains(Span s, const char* word) noexcept nogil:
+    cdef Py_ssize_t n = <Py_ssize_t>strlen(word)
+    cdef const char* p = s.p
+    cdef const char* end = s.p + s.n
+    while end - p >= n:
+        p = <const char*>memchr(p, word[0], <size_t>(end - p - n + 1))
+        if p == NULL:
+            return False
+        if memcmp(p, word, <size_t>n) == 0:
+            return True
+        p += 1
+    return False
+
+
+cdef struct Hole:
+    const char* p  # while it is learned: where in the chunk
+    Py_ssize_t n
+    Py_ssize_t at  # where in `behind`
+    int count  # which of the counts it is
+
+
+cdef struct Holes:
+    Hole[MAX_HOLES] items
+    int n
+    bint too_many
+
+
+cdef void add_hole(Holes* holes, Span raw, int count) noexcept nogil:
+    # In the order of their places.
+    cdef int i = holes.n
+    if holes.n == MAX_HOLES or number(raw) < 0:
+        holes.too_many = True
+        return
+    while i > 0 and holes.items[i - 1].p > raw.p:
+        holes.items[i] = holes.items[i - 1]
+        i -= 1
+    holes.items[i].p = raw.p
+    holes.items[i].n = raw.n
+    holes.items[i].count = count
+    holes.n += 1
+
+
+cdef class GeminiDecoder(Decoder):
+    """Twin of dialects.gemini_stream.GeminiDecoder."""
+
+    cdef bint begun
+    cdef bint others
+    cdef bytes finished
+    cdef bint blocked
+    cdef int calls
+    cdef set idents
+    cdef object partial
+    cdef long long[GU_COUNTS] tokens
+    cdef Counts counted
+    cdef Buf signature  # of the text that is open
+    cdef Buf said
+    cdef bint said_enough
+    cdef list notes
+    cdef Py_ssize_t notes_size
+    cdef set lost
+    cdef Buf before
+    cdef Buf behind
+    cdef Holes holes
+    cdef bint known  # a chunk was learned
+    cdef bint like_thought
+
+    def __cinit__(self):
+        cdef int i
+        self.finished = b""
+        self.counted = unknown_counts()
+        self.idents = set()
+        self.notes = []
+        self.lost = set()
+        for i in range(GU_COUNTS):
+            self.tokens[i] = -1
+
+    def __dealloc__(self):
+        release(&self.signature)
+        release(&self.said)
+        release(&self.before)
+        release(&self.behind)
+
+    cdef int on_frame(self, Span event, Span data, Sink sink) except -1:
+        cdef bytes mended
+        data = stripped(data)
+        if self.over or not data.n or same(data, b"[DONE]"):
+            return 0
+        if self.known and self.once_more(data, sink):
+            return 0
+        if self.read(data, True, sink):
+            return 0
+        repair = shared("dialects.repair")
+        mended = to_bytes(data)
+        try:
+            mended = repair.mend(mended)
+            if self.read(span_of(mended), False, sink):
+                return 0
+            why = repair.NO_OBJECT
+        except repair.Malformed as error:
+            why = str(error)
+        return self.failed(repair.unreadable(to_bytes(data), why), sink)
+
+    cdef int on_finish(self, Sink sink) except -1:
+        cdef list annotations, lost
+        cdef bytes raw
+        if self.over:
+            return 0
+        if not (self.finished or self.blocked or (self.calls and self.partial is None)):
+            return self.failed(shared("dialects.gemini_ends").ENDED_EARLY, sink)
+        self.over = True
+        self.end_partial(sink)
+        if self.notes:
+            annotations, lost = shared("dialects.gemini_notes").read_notes(self.notes, to_bytes(held(&self.said)))
+            for raw in annotations:
+                sink.on_private(text(b"annotation"), span_of(raw))
+            self.lose(lost, sink)
+        self.settle(sink)
+        sink.on_stop(shared("dialects.gemini_ends").judge_stop(self.finished, bool(self.blocked), self.calls), None)
+        return sink.on_end()
+
+    cdef int lose(self, list lost, Sink sink) except -1:
+        cdef bytes name, raw
+        for name, raw in lost:
+            if name not in self.lost and len(self.lost) < MAX_LOSSES:
+                self.lost.add(name)
+                sink.on_private(span_of(name), span_of(raw))
+        return 0
+
+    # -- chunks ---------------------------------------------------------------------------------------------------------
+
+    cdef bint once_more(self, Span data, Sink sink) except -1:
+        # A chunk that differs from the last one in its text and counts only.
+        cdef const char* end = data.p + data.n
+        cdef const char* p = data.p + self.before.n
+        cdef const char* q
+        cdef Span piece
+        cdef long long[MAX_HOLES] found
+        cdef Py_ssize_t at = 0
+        cdef int i
+        if data.n <= self.before.n or memcmp(data.p, self.before.p, <size_t>self.before.n):
+            return False
+        q = skip_string(p, end)
+        if q == NULL:
+            return False
+        piece = span(p, q - 1 - p)
+        for i in range(self.holes.n):
+            if end - q <= self.holes.items[i].at - at or memcmp(q, self.behind.p + at, <size_t>(self.holes.items[i].at - at)):
+                return False
+            q += self.holes.items[i].at - at
+            at = self.holes.items[i].at
+            p = q
+            while q < end and is_digit(q[0]):
+                q += 1
+            found[i] = number(span(p, q - p))
+            if found[i] < 0 or (p[0] == 48 and q - p > 1):
+                return False
+        if not equal(span(q, end - q), span(self.behind.p + at, self.behind.n - at)):
+            return False
+        if self.holes.n:
+            for i in range(self.holes.n):
+                if self.holes.items[i].count >= 0:
+                    merge(&self.tokens[self.holes.items[i].count], found[i])
+            self.say_usage(sink)
+        if piece.n:
+            self.say_text(piece, self.like_thought, sink)
+        return True
+
+    cdef int learn(self, Span data, Span piece, bint thought, Holes* holes) except -1:
+        cdef const char* p = piece.p + piece.n + 1
+        cdef int i
+        self.known = False
+        if holes.too_many or (holes.n and holes.items[0].p < p):
+            return 0
+        self.before.n = self.behind.n = 0
+        put(&self.before, data.p, piece.p - data.p)
+        self.holes = holes[0]
+        for i in range(holes.n):
+            put(&self.behind, p, holes.items[i].p - p)
+            self.holes.items[i].at = self.behind.n
+            p = holes.items[i].p + holes.items[i].n
+        put(&self.behind, p, data.p + data.n - p)
+        self.like_thought = thought
+        self.known = True
+        return 0
+
+    cdef bint read(self, Span data, bint learns, Sink sink) except -1:
+        # False if the chunk is not sound; then nothing was said of it.
+        cdef Span[GC_NAMES] c
+        cdef bint strange = False
+        cdef const char* end = data.p + data.n
+        cdef Span source = data
+        cdef bytes tidied
+        cdef list lost = None
+        if data.p[0] != 123 or known_members(data.p + 1, end, 1, GEMINI_CHUNK, GC_NAMES, c, &strange) != end:
+            return False
+        if strange or is_strange(c[GC_CANDIDATES]):
+            learns = False
+            tidied, lost = shared("dialects.gemini_event").tidy(to_bytes(data))
+            data = span_of(tidied)
+            known_members(data.p + 1, data.p + data.n, 1, GEMINI_CHUNK, GC_NAMES, c, &strange)
+        if is_object(c[GC_ERROR]) or string(c[GC_ERROR]).n:
+            self.failed(shared("dialects.repair").in_stream_error(to_bytes(source)), sink)
+            return True
+        if not self.begun:
+            self.begun = True
+            sink.on_start(string(c[GC_RESPONSE]), string(c[GC_VERSION]))
+        if lost:
+            self.lose(lost, sink)
+        self.read_chunk(data, c, learns, sink)
+        return True
+
+    cdef int read_chunk(self, Span data, Span* c, bint learns, Sink sink) except -1:
+        cdef Span[GO_NAMES] o
+        cdef Span[2] content
+        cdef Span[GP_NAMES] part
+        cdef Span item = nothing(), single = nothing()
+        cdef Holes holes
+        cdef bint ignored = False, thought = False
+        cdef int parts = 0
+        cdef list lost
+        memset(&holes, 0, sizeof(Holes))
+        if is_object(c[GC_USAGE]):
+            self.count(c[GC_USAGE], &holes)
+            self.say_usage(sink)
+        if is_object(c[GC_FEEDBACK]):
+            learns = False
+            blocked, lost = shared("dialects.gemini_ends").blocked(to_bytes(c[GC_FEEDBACK]))
+            self.blocked = self.blocked or blocked
+            self.lose(lost, sink)
+        if not self.first(c[GC_CANDIDATES], o, &learns, sink):
+            return 0
+        open_known(o[GO_CONTENT], GEMINI_CONTENT, 2, content, &ignored)
+        while not self.over and next_object(content[0], &item):
+            open_known(item, GEMINI_PART, GP_NAMES, part, &ignored)
+            parts += 1
+            thought = same(part[GP_THOUGHT], b"true")
+            single = string(part[GP_TEXT])
+            if not is_bare(part):
+                learns = False
+            self.on_part(part, sink)
+        if self.sees_all and not self.over:
+            self.about(o, &learns, sink)
+        if string(o[GO_FINISH]).n:
+            learns = False
+            self.finished = to_bytes(string(o[GO_FINISH]))
+        if learns and parts == 1 and single.n and not self.over:
+            self.learn(data, single, thought, &holes)
+        return 0
+
+    cdef bint first(self, Span candidates, Span* o, bint* learns, Sink sink) except -1:
+        # Candidate 0, whose index protobuf leaves out. The others are lost, which is said once.
+        cdef Span[GO_NAMES] other
+        cdef Span item = nothing()
+        cdef bint found = False, ignored = False
+        cdef long long index
+        cdef int place = 0
+        while next_object(candidates, &item):
+            open_known(item, GEMINI_CANDIDATE, GO_NAMES, other, &ignored)
+            index = number(other[GO_INDEX])
+            if not found and (index == 0 or (index < 0 and place == 0)):
+                found = True
+                memcpy(o, other, sizeof(Span) * GO_NAMES)
+            else:
+                learns[0] = False
+                if not self.others:
+                    self.others = True
+                    sink.on_private(text(b"candidates"), text(b"null"))
+            place += 1
+        return found
+
+    cdef int about(self, Span* o, bint* learns, Sink sink) except -1:
+        # What a candidate says of its text: sources wait for the end of it.
+        cdef object note
+        cdef bytes tokens
+        cdef int i
+        for i in range(GO_GROUNDING, GO_CITATION + 1):
+            if is_object(o[i]) and o[i].n > 2:
+                learns[0] = False
+                note = (b"groundingMetadata" if i == GO_GROUNDING else b"citationMetadata", to_bytes(o[i]))
+                if not self.notes or note != self.notes[len(self.notes) - 1]:
+                    self.notes_size += o[i].n
+                    if self.notes_size > HELD_MAX:
+                        return self.failed(shared("dialects.repair").HELD_TOO_MUCH, sink)
+                    self.notes.append(note)
+        if is_object(o[GO_LOGPROBS]):
+            learns[0] = False
+            tokens = shared("dialects.gemini_notes").read_logprobs(to_bytes(o[GO_LOGPROBS]))
+            if tokens is not None:
+                sink.on_private(text(b"logprobs"), span_of(tokens))
+        if contains(o[GO_RATINGS], b'"blocked"') and shared("dialects.gemini_ends").rated_blocked(to_bytes(o[GO_RATINGS])):
+            learns[0] = False
+            self.lose([(b"candidates.safetyRatings", to_bytes(o[GO_RATINGS]))], sink)
+        return 0
+
+    # -- counts ---------------------------------------------------------------------------------------------------------
+
+    cdef void count(self, Span raw, Holes* holes) noexcept:
+        cdef Span[GU_NAMES] u
+        cdef int i
+        if contains(raw, b"_token"):
+            read_members(raw, GEMINI_SNAKE_USAGE, GU_NAMES, u)
+        else:
+            read_members(raw, GEMINI_USAGE, GU_NAMES, u)
+        for i in range(GU_TOOLS + 1):
+            if u[i].p != NULL:
+                add_hole(holes, u[i], i)
+                merge(&self.tokens[i], number(u[i]))
+        if u[GU_TOTAL].p != NULL:
+            add_hole(holes, u[GU_TOTAL], GU_IGNORED)
+        for i in range(GU_AUDIO_IN, GU_AUDIO_OUT + 1):
+            self.count_audio(u[i], i, holes)
+
+    cdef void count_audio(self, Span details, int count, Holes* holes) noexcept:
+        cdef Span[3] d
+        cdef Span item = nothing(), n
+        cdef bint found = False
+        while next_object(details, &item):
+            read_members(item, GEMINI_DETAIL, 3, d)
+            n = d[1] if d[1].p != NULL else d[2]
+            if not found and same(string(d[0]), b"AUDIO"):
+                found = True
+                merge(&self.tokens[count], number(n))
+                add_hole(holes, n, count)
+            elif n.p != NULL:
+                add_hole(holes, n, GU_IGNORED)
+
+    cdef int say_usage(self, Sink sink) except -1:
+        # In the middle's convention, see gemini_event.Tokens.usage.
+        cdef long long* t = self.tokens
+        cdef Counts* c = &self.counted
+        if t[GU_PROMPT] >= 0:
+            c.input = t[GU_PROMPT] - (t[GU_CACHED] if t[GU_CACHED] > 0 else 0)
+            if c.input < 0:
+                c.input = 0
+            if t[GU_TOOLS] > 0:
+                c.input += t[GU_TOOLS]
+        if t[GU_CANDIDATES] >= 0 or t[GU_THOUGHTS] >= 0:
+            c.output = (t[GU_CANDIDATES] if t[GU_CANDIDATES] > 0 else 0) + (t[GU_THOUGHTS] if t[GU_THOUGHTS] > 0 else 0)
+        c.cache_read = t[GU_CACHED]
+        c.reasoning = t[GU_THOUGHTS]
+        c.audio_input = t[GU_AUDIO_IN]
+        c.audio_output = t[GU_AUDIO_OUT]
+        c.tool_prompt = t[GU_TOOLS]
+        return sink.on_usage(c)
+
+    # -- parts ----------------------------------------------------------------------------------------------------------
+
+    cdef int on_part(self, Span* part, Sink sink) except -1:
+        cdef bint called = is_object(part[GP_CALL])
+        cdef bint thought = same(part[GP_THOUGHT], b"true")
+        cdef Span signature = string(part[GP_SIGNATURE])
+        cdef bytes made
+        if called and signature.n:
+            self.settle(sink)
+            self.seal("c", signature, sink)
+        if string(part[GP_TEXT]).n:
+            self.say_text(string(part[GP_TEXT]), thought, sink)
+        if is_object(part[GP_INLINE]):
+            self.media(part[GP_INLINE], thought, sink)
+        if is_object(part[GP_CODE]):
+            made = shared("dialects.gemini_ends").code_span(to_bytes(part[GP_CODE]))
+            self.say_text(span_of(made), False, sink)
+        if is_object(part[GP_RESULT]):
+            made = shared("dialects.gemini_ends").result_span(to_bytes(part[GP_RESULT]))
+            self.say_text(span_of(made), False, sink)
+        if called:
+            self.settle(sink)
+            self.call(to_bytes(part[GP_CALL]), sink)
+        elif signature.n:
+            self.settle(sink)
+            if thought:
+                self.seal("h", signature, sink)
+            elif is_object(part[GP_INLINE]):
+                self.seal("m", signature, sink)
+            else:
+                put_span(&self.signature, signature)
+        return 0
+
+    cdef inline int say_text(self, Span s, bint thought, Sink sink) except -1:
+        if self.signature.n:
+            self.settle(sink)
+        if thought:
+            return sink.on_thinking(s)
+        if self.sees_all:
+            keep_said(&self.said, &self.said_enough, s)
+        return sink.on_text(s)
+
+    cdef int settle(self, Sink sink) except -1:
+        # Something else comes: the text is signed first.
+        cdef bytes signature
+        if self.signature.n:
+            signature = to_bytes(held(&self.signature))
+            self.signature.n = 0
+            self.seal("t", span_of(signature), sink)
+        return 0
+
+    cdef int seal(self, str kind, Span signature, Sink sink) except -1:
+        cdef object said = shared("dialects.gemini_ends").read_seal(kind, to_bytes(signature))
+        cdef bytes opaque
+        if said is None:
+            return 0
+        redacted, opaque = said
+        return sink.on_redacted(span_of(opaque)) if redacted else sink.on_seal(span_of(opaque))
+
+    cdef int media(self, Span raw, bint thought, Sink sink) except -1:
+        cdef bytes made = None
+        self.settle(sink)
+        if not thought:
+            made = shared("dialects.gemini_ends").media_of(to_bytes(raw))
+        if made is None:
+            return sink.on_private(text(b"candidates.content.parts.inlineData"), raw)
+        return sink.on_private(text(b"media"), span_of(made))
+
+    # -- calls ----------------------------------------------------------------------------------------------------------
+
+    cdef int call(self, bytes raw, Sink sink) except -1:
+        cdef object call = shared("dialects.gemini_partial").read_call(raw)
+        cdef bytes args
+        if self.partial is None and not call.says_anything:
+            return 0
+        if call.name or self.partial is None:
+            self.end_partial(sink)
+            if not self.begin(call.ident, call.name, sink):
+                return 0
+            if call.args is not None:
+                args = call.args
+                return sink.on_args(self.calls - 1, span_of(args))
+            self.partial = shared("dialects.gemini_partial").PartialCall(self.calls - 1)
+        self.partial.feed(raw)
+        if self.partial.too_much:
+            return self.failed(shared("dialects.repair").HELD_TOO_MUCH, sink)
+        if not call.goes_on:
+            self.end_partial(sink)
+        return 0
+
+    cdef bint begin(self, bytes ident, bytes name, Sink sink) except -1:
+        if self.calls >= MAX_CALLS:
+            self.failed(shared("dialects.repair").TOO_MANY_CALLS, sink)
+            return False
+        if ident in self.idents:
+            ident = b""
+        self.idents.add(ident)
+        self.calls += 1
+        sink.on_tool(self.calls - 1, span_of(ident), span_of(name))
+        return True
+
+    cdef int end_partial(self, Sink sink) except -1:
+        cdef object partial = self.partial
+        cdef bytes args
+        if partial is not None:
+            self.partial = None
+            args = partial.finish()
+            return sink.on_args(partial.key, span_of(args))
+        return 0
+
+
+cdef int keep_said(Buf* said, bint* enough, Span s) except -1:
+    if enough[0] or said.n + s.n > SAID_MAX:
+        enough[0] = True
+        return 0
+    return put_span(said, s)
+
+
+cdef bint is_bare(Span* part) noexcept nogil:
+    # A part that is text, or a thought, and nothing else.
+    return not (
+        string(part[GP_SIGNATURE]).n or is_object(part[GP_CALL]) or is_object(part[GP_INLINE]) or is_object(part[GP_CODE])
+        or is_object(part[GP_RESULT])
+    )
+
+
+cdef bint is_strange(Span candidates) noexcept nogil:
+    # Whether there are members, down to the parts, that nobody knows.
+    cdef Span[GO_NAMES] o
+    cdef Span[2] content
+    cdef Span[GP_NAMES] part
+    cdef Span candidate = nothing(), item
+    cdef bint strange = False
+    while next_object(candidates, &candidate):
+        open_known(candidate, GEMINI_CANDIDATE, GO_NAMES, o, &strange)
+        open_known(o[GO_CONTENT], GEMINI_CONTENT, 2, content, &strange)
+        item = nothing()
+        while not strange and next_object(content[0], &item):
+            open_known(item, GEMINI_PART, GP_NAMES, part, &strange)
+        if strange:
+            return True
+    return False
