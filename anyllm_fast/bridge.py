@@ -16,10 +16,11 @@ from anyllm_fast.dialects.order import call_id
 from anyllm_fast.dialects.recorded import is_stream
 from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect
-from anyllm_fast.neutral.reply import CallPart, Reply, replay
+from anyllm_fast.neutral.reply import CallPart, RedactedPart, Reply, ThinkingPart, replay
 from anyllm_fast.neutral.request import Request
-from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
+from anyllm_fast.neutral.stream import Failure, Pipe, Remembered, StreamOptions
 from anyllm_fast.neutral.usage import Usage
+from anyllm_fast.responses.replay import Replay
 from anyllm_fast.upstream import UpstreamReply
 from anyllm_fast.wire.carried import Carried, Framing
 
@@ -34,7 +35,7 @@ _prove = msgspec.json.Decoder(_Anything).decode
 class Bridge:
     """One call to one target. `body` is what goes upstream; the rest says how the reply comes back."""
 
-    __slots__ = ("_call", "_there", "body", "client", "here", "max_frame", "request", "same", "tail", "upstream")
+    __slots__ = ("_call", "_there", "body", "client", "here", "max_frame", "replay", "request", "same", "tail", "upstream")
 
     def __init__(self, call: Call, surface: Surface, body: bytes, max_frame: int, request: Request | None) -> None:
         self._call = call
@@ -46,6 +47,7 @@ class Bridge:
         self.body = body
         self.max_frame = max_frame
         self.request = request  # None on the diagonal
+        self.replay: Replay | None = None  # keeps what this client will not give back
         self.tail: Framing | None = None  # stands behind a stream: keeps what later calls may name
 
     @property
@@ -62,6 +64,7 @@ class Bridge:
             forms=_NONE if request is None else request.forms,
             origin=self.upstream.name,
             announce=call.announce,
+            remember=self.replay is not None,
         )
 
     @property
@@ -121,6 +124,11 @@ class Bridge:
             out = frame.feed(out) + frame.finish()
         return out, reply.usage, reply.stop_reason or ""
 
+    def remember(self, signed: list[Remembered]) -> None:
+        """What was signed before calls, where the client will not give it back."""
+        if self.replay is not None and signed:
+            self.replay.keep(self._call.owner, self.upstream.name, signed)
+
     def _check(self, body: bytes) -> None:
         """A success that is no reply is the upstream's failure: empty, HTML, half a document, an error. Raises UpstreamError."""
         start = body.lstrip()[:1]
@@ -143,6 +151,8 @@ class Bridge:
         except ValueError as error:  # msgspec's errors are ValueErrors
             raise UpstreamBroken(f"the upstream's reply is not a {self.upstream.name} reply: {error}") from error
         options = self.options
+        if self.replay is not None:
+            self.remember(reply_signed(reply, options.ident))
         count = 0
         for part in reply.parts:
             if isinstance(part, CallPart):
@@ -160,30 +170,63 @@ def unpack(call: Call) -> None:
         call.body = carrier.unpack(sent)
 
 
-def open_bridge(call: Call, surface: Surface, max_frame: int) -> Bridge:
+async def open_bridge(call: Call, surface: Surface, max_frame: int, replay: Replay) -> Bridge:
     """Raises InvalidRequest for a body that cannot be read, or that says something the target's dialect has no words for."""
     model = call.target_model
     body = call.body
     request: Request | None = None
+    forgets = False
     if call.dialect.name != surface.dialect:
-        request, body = translate(call, surface)
+        request = read(call)
+        forgets = DIALECTS[surface.dialect].signs and not call.dialect.gives_back
+        if forgets:
+            await replay.restore(call.owner, surface.dialect, request)
+        body = write(call, surface, request)
     elif model != call.model:
         body = wire.splice_model(body, _escaped(model))
     there = CARRIERS[surface.carrier]
     if there.pack is not None:
         body = there.pack(body, call.headers if request is None else _NONE)
-    return Bridge(call, surface, body, max_frame, request)
+    bridge = Bridge(call, surface, body, max_frame, request)
+    bridge.replay = replay if forgets else None
+    return bridge
 
 
-def translate(call: Call, surface: Surface) -> tuple[Request, bytes]:
-    """The call's body in the middle, and as the surface's dialect has it. Raises InvalidRequest."""
-    model = call.target_model
+def read(call: Call) -> Request:
+    """The call's body in the middle. Raises InvalidRequest."""
     try:
         request = call.dialect.read_request(call.body, call.losses)
-        request.stream = call.stream
-        return request, DIALECTS[surface.dialect].write_request(request, model, surface.profile(model), call.losses)
     except (msgspec.MsgspecError, RecursionError) as error:  # a reader says where; this is for what it did not think of
         raise InvalidRequest(f"the body holds a value that cannot be read: {error}") from None
+    request.stream = call.stream
+    return request
+
+
+def write(call: Call, surface: Surface, request: Request) -> bytes:
+    """The request as the surface's dialect has it. Raises InvalidRequest."""
+    model = call.target_model
+    try:
+        return DIALECTS[surface.dialect].write_request(request, model, surface.profile(model), call.losses)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise InvalidRequest(f"the body holds a value that cannot be read: {error}") from None
+
+
+def reply_signed(reply: Reply, ident: bytes) -> list[Remembered]:
+    """What was signed before each call of a whole reply. `ident`: StreamOptions.ident, for calls that have no id yet."""
+    out: list[Remembered] = []
+    signed: list[tuple[bytes, bytes, bool]] = []
+    count = 0
+    for part in reply.parts:
+        match part:
+            case ThinkingPart() if part.signature:
+                signed.append((part.text, part.signature, False))
+            case RedactedPart():
+                signed.append((b"", part.data, True))
+            case CallPart():
+                out += [Remembered(part.ident or call_id(ident, count), *one) for one in signed]
+                signed.clear()
+                count += 1
+    return out
 
 
 _NONE: Final[dict[bytes, Any]] = {}

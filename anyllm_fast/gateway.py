@@ -18,6 +18,7 @@ from anyllm_fast.departures import Departures
 from anyllm_fast.errors import GatewayError, Internal, InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.relay import Relay, answer
 from anyllm_fast.responses.background import Background, asks_background
+from anyllm_fast.responses.replay import Replay
 from anyllm_fast.responses.state import Keeper, State, Turn
 from anyllm_fast.responses.store import MemoryStore, Store
 from anyllm_fast.router import Router
@@ -48,6 +49,7 @@ class Gateway:
         self._departures = Departures()
         self.state = State(store or MemoryStore())
         self.background = Background(self.state)
+        self.replay = Replay(self.state.store)
         self.operations = operations.OPERATIONS
         limits = settings.timeouts
         self._whole = Timeouts(limits.connect, limits.first_byte, limits.idle, 0.0)
@@ -114,7 +116,7 @@ class Gateway:
         """The call to its target and the reply back. `turn`: its reply may be named by later calls."""
         surface = call.surface
         assert surface is not None  # noqa: S101 - for the type checker: aim has set it
-        bridge = open_bridge(call, surface, self.settings.max_frame_bytes)
+        bridge = await open_bridge(call, surface, self.settings.max_frame_bytes, self.replay)
         if turn is not None:
             bridge.tail = Keeper(self.state, turn)
         if call.losses and on_loss(call, self.settings) == "refuse":

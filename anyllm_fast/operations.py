@@ -11,7 +11,7 @@ import msgspec
 
 from anyllm_fast import __version__, headers, response_operations, tokens
 from anyllm_fast._impl import IMPL
-from anyllm_fast.bridge import refusal, refused, translate
+from anyllm_fast.bridge import read, refusal, refused, write
 from anyllm_fast.call import Call, Operation, Outgoing, Surface, Target
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.errors import MethodNotAllowed, NotFound, UpstreamBroken, UpstreamRefused
@@ -81,7 +81,7 @@ def _countable(call: Call) -> bytes:
     call.body = call.dialect.read_counted(call.body)
     if call.dialect.name == _COUNTED.dialect:
         return call.body
-    return translate(call, _COUNTED)[1]
+    return write(call, _COUNTED, read(call))
 
 
 _COUNTED: Final = Surface(dialect="anthropic", path=lambda model, stream: b"", profile=lambda model: Profile())

@@ -88,6 +88,7 @@ class Relay:
                 self._beat.cancel()
             if self._push is not None:
                 outcome.bytes_out = self._push.bytes_out
+            self._bridge.remember(pipe.remembered)
             for name in pipe.losses:
                 call.losses.add(((), name), "the client's dialect has no words for this part of the stream")
             outcome.usage, outcome.stop_reason = pipe.usage, pipe.stop_reason or ""

@@ -26,7 +26,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from importlib import import_module
 
-from anyllm_fast.neutral.stream import Failure
+from anyllm_fast.neutral.stream import Failure, Remembered
 from anyllm_fast.neutral.usage import Usage
 
 include "buffers.pxi"

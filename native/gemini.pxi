@@ -1,7 +1,7 @@
 # The decoder of Gemini generateContent. Twin of dialects.gemini_stream.GeminiDecoder, where the rules are explained.
 #
 # Most chunks differ from the one before in a piece of text and in the counts of usageMetadata. Such a chunk is remembered as the bytes
-# before the text and those behind it, with a hole for each count. A chunk with the same bytes around a sound string, and counts in
+# before the text and those behind it, with a hole for each count of what was generated. A chunk with the same bytes around a sound string, and counts in
 # the holes, means the same with the new text and counts, and is not parsed: JSON has no context that could make it otherwise.
 
 cdef enum:
@@ -127,6 +127,145 @@ cdef inline void open_known(Span raw, const Name* names, int count, Span* out, b
         known_members(raw.p + 1, raw.p + raw.n, 1, names, count, out, strange)
     else:
         memset(out, 0, <size_t>count * sizeof(Span))
+
+
+cdef struct GeminiChoice:
+    # Candidate 0, whose index protobuf leaves out.
+    bint found
+    bint others  # there are candidates that are lost
+    Span[GO_NAMES] members
+    Span parts
+    int count  # of parts
+    Span[GP_NAMES] part  # the last one
+
+
+cdef const char* walk_chunk(Span data, Span* out, GeminiChoice* g, bint* strange) noexcept nogil:
+    # The members of the chunk, of its candidate and of its last part in one walk; NULL if it is not sound. `strange`: there are
+    # members, down to the parts, that nobody knows.
+    cdef const char* p = data.p + 1
+    cdef const char* end = data.p + data.n
+    cdef const char* value
+    cdef Span key
+    cdef bint first = True
+    cdef int i
+    memset(out, 0, sizeof(Span) * GC_NAMES)
+    memset(g, 0, sizeof(GeminiChoice))
+    while True:
+        value = next_key(p, end, &key, first)
+        if value == NULL or key.p == NULL:
+            return value
+        first = False
+        i = place_of(key, GEMINI_CHUNK, GC_NAMES)
+        if i == GC_CANDIDATES:
+            memset(g, 0, sizeof(GeminiChoice))
+        if i == GC_CANDIDATES and value < end and value[0] == 91:
+            p = walk_candidates(value + 1, end, g, strange)
+        else:
+            p = skip_value(value, end, 1)
+        if p == NULL:
+            return NULL
+        if i >= 0:
+            out[i] = span(value, p - value)
+        else:
+            strange[0] = True
+
+
+cdef const char* walk_candidates(const char* p, const char* end, GeminiChoice* g, bint* strange) noexcept nogil:
+    cdef GeminiChoice other
+    cdef GeminiChoice* one
+    cdef long long index
+    cdef int place = 0
+    cdef bint first = True
+    while True:
+        p = next_place(p, end, first)
+        if p == NULL or (p - 1)[0] == 93:
+            return p
+        first = False
+        if p[0] != 123:
+            p = skip_value(p, end, 2)
+        else:
+            one = &other if g.found else g
+            p = walk_candidate(p + 1, end, one, strange)
+            index = number(one.members[GO_INDEX])
+            if not g.found and (index == 0 or (index < 0 and place == 0)):
+                g.found = True
+            else:
+                g.others = True
+            place += 1
+        if p == NULL:
+            return NULL
+
+
+cdef const char* walk_candidate(const char* p, const char* end, GeminiChoice* one, bint* strange) noexcept nogil:
+    cdef const char* value
+    cdef Span key
+    cdef bint first = True
+    cdef int i
+    memset(one.members, 0, sizeof(one.members))
+    one.count = 0
+    one.parts = nothing()
+    while True:
+        value = next_key(p, end, &key, first)
+        if value == NULL or key.p == NULL:
+            return value
+        first = False
+        i = place_of(key, GEMINI_CANDIDATE, GO_NAMES)
+        if i == GO_CONTENT:
+            one.count = 0
+            one.parts = nothing()
+        if i == GO_CONTENT and value < end and value[0] == 123:
+            p = walk_content(value + 1, end, one, strange)
+        else:
+            p = skip_value(value, end, 3)
+        if p == NULL:
+            return NULL
+        if i >= 0:
+            one.members[i] = span(value, p - value)
+        else:
+            strange[0] = True
+
+
+cdef const char* walk_content(const char* p, const char* end, GeminiChoice* one, bint* strange) noexcept nogil:
+    cdef const char* value
+    cdef Span key
+    cdef bint first = True
+    cdef int i
+    while True:
+        value = next_key(p, end, &key, first)
+        if value == NULL or key.p == NULL:
+            return value
+        first = False
+        i = place_of(key, GEMINI_CONTENT, 2)
+        if i < 0:
+            strange[0] = True
+        if i == 0:
+            one.count = 0
+            if value < end and value[0] == 91:
+                p = walk_parts(value + 1, end, one, strange)
+            else:
+                p = skip_value(value, end, 4)
+            if p != NULL:
+                one.parts = span(value, p - value)
+        else:
+            p = skip_value(value, end, 4)
+        if p == NULL:
+            return NULL
+
+
+cdef const char* walk_parts(const char* p, const char* end, GeminiChoice* one, bint* strange) noexcept nogil:
+    cdef bint first = True
+    while True:
+        p = next_place(p, end, first)
+        if p == NULL or (p - 1)[0] == 93:
+            return p
+        first = False
+        if p[0] == 123:
+            one.count += 1
+            p = known_members(p + 1, end, 6, GEMINI_PART, GP_NAMES, one.part, strange)
+        else:
+            p = skip_value(p, end, 5)
+        if p == NULL:
+            return NULL
 
 
 cdef bint contains(Span s, const char* word) noexcept nogil:
@@ -266,6 +405,7 @@ cdef class GeminiDecoder(Decoder):
         cdef const char* q
         cdef Span piece
         cdef long long[MAX_HOLES] found
+        cdef long long value
         cdef Py_ssize_t at = 0
         cdef int i
         if data.n <= self.before.n or memcmp(data.p, self.before.p, <size_t>self.before.n):
@@ -280,11 +420,15 @@ cdef class GeminiDecoder(Decoder):
             q += self.holes.items[i].at - at
             at = self.holes.items[i].at
             p = q
+            value = 0
             while q < end and is_digit(q[0]):
+                if q - p == 15:
+                    return False
+                value = value * 10 + (q[0] - 48)
                 q += 1
-            found[i] = number(span(p, q - p))
-            if found[i] < 0 or (p[0] == 48 and q - p > 1):
+            if q == p or (p[0] == 48 and q - p > 1):
                 return False
+            found[i] = value
         if not equal(span(q, end - q), span(self.behind.p + at, self.behind.n - at)):
             return False
         if self.holes.n:
@@ -317,18 +461,19 @@ cdef class GeminiDecoder(Decoder):
     cdef bint read(self, Span data, bint learns, Sink sink) except -1:
         # False if the chunk is not sound; then nothing was said of it.
         cdef Span[GC_NAMES] c
+        cdef GeminiChoice found
         cdef bint strange = False
         cdef const char* end = data.p + data.n
         cdef Span source = data
         cdef bytes tidied
         cdef list lost = None
-        if data.p[0] != 123 or known_members(data.p + 1, end, 1, GEMINI_CHUNK, GC_NAMES, c, &strange) != end:
+        if data.p[0] != 123 or walk_chunk(data, c, &found, &strange) != end:
             return False
-        if strange or is_strange(c[GC_CANDIDATES]):
+        if strange:
             learns = False
             tidied, lost = shared("dialects.gemini_event").tidy(to_bytes(data))
             data = span_of(tidied)
-            known_members(data.p + 1, data.p + data.n, 1, GEMINI_CHUNK, GC_NAMES, c, &strange)
+            walk_chunk(data, c, &found, &strange)
         if is_object(c[GC_ERROR]) or string(c[GC_ERROR]).n:
             self.failed(shared("dialects.repair").in_stream_error(to_bytes(source)), sink)
             return True
@@ -337,19 +482,18 @@ cdef class GeminiDecoder(Decoder):
             sink.on_start(string(c[GC_RESPONSE]), string(c[GC_VERSION]))
         if lost:
             self.lose(lost, sink)
-        self.read_chunk(data, c, learns, sink)
+        self.read_chunk(data, c, &found, learns, sink)
         return True
 
-    cdef int read_chunk(self, Span data, Span* c, bint learns, Sink sink) except -1:
-        cdef Span[GO_NAMES] o
-        cdef Span[2] content
+    cdef int read_chunk(self, Span data, Span* c, GeminiChoice* found, bint learns, Sink sink) except -1:
+        cdef Span* o = found.members
         cdef Span[GP_NAMES] part
-        cdef Span item = nothing(), single = nothing()
+        cdef Span item = nothing()
         cdef Holes holes
-        cdef bint ignored = False, thought = False
-        cdef int parts = 0
+        cdef bint ignored = False
         cdef list lost
-        memset(&holes, 0, sizeof(Holes))
+        holes.n = 0
+        holes.too_many = False
         if is_object(c[GC_USAGE]):
             self.count(c[GC_USAGE], &holes)
             self.say_usage(sink)
@@ -358,46 +502,29 @@ cdef class GeminiDecoder(Decoder):
             blocked, lost = shared("dialects.gemini_ends").blocked(to_bytes(c[GC_FEEDBACK]))
             self.blocked = self.blocked or blocked
             self.lose(lost, sink)
-        if not self.first(c[GC_CANDIDATES], o, &learns, sink):
+        if found.others:  # said once
+            learns = False
+            if not self.others:
+                self.others = True
+                sink.on_private(text(b"candidates"), text(b"null"))
+        if not found.found:
             return 0
-        open_known(o[GO_CONTENT], GEMINI_CONTENT, 2, content, &ignored)
-        while not self.over and next_object(content[0], &item):
-            open_known(item, GEMINI_PART, GP_NAMES, part, &ignored)
-            parts += 1
-            thought = same(part[GP_THOUGHT], b"true")
-            single = string(part[GP_TEXT])
-            if not is_bare(part):
-                learns = False
-            self.on_part(part, sink)
+        if found.count == 1:
+            learns = learns and is_bare(found.part)
+            self.on_part(found.part, sink)
+        else:
+            learns = False
+            while not self.over and next_object(found.parts, &item):
+                open_known(item, GEMINI_PART, GP_NAMES, part, &ignored)
+                self.on_part(part, sink)
         if self.sees_all and not self.over:
             self.about(o, &learns, sink)
         if string(o[GO_FINISH]).n:
             learns = False
             self.finished = to_bytes(string(o[GO_FINISH]))
-        if learns and parts == 1 and single.n and not self.over:
-            self.learn(data, single, thought, &holes)
+        if learns and string(found.part[GP_TEXT]).n and not self.over:
+            self.learn(data, string(found.part[GP_TEXT]), same(found.part[GP_THOUGHT], b"true"), &holes)
         return 0
-
-    cdef bint first(self, Span candidates, Span* o, bint* learns, Sink sink) except -1:
-        # Candidate 0, whose index protobuf leaves out. The others are lost, which is said once.
-        cdef Span[GO_NAMES] other
-        cdef Span item = nothing()
-        cdef bint found = False, ignored = False
-        cdef long long index
-        cdef int place = 0
-        while next_object(candidates, &item):
-            open_known(item, GEMINI_CANDIDATE, GO_NAMES, other, &ignored)
-            index = number(other[GO_INDEX])
-            if not found and (index == 0 or (index < 0 and place == 0)):
-                found = True
-                memcpy(o, other, sizeof(Span) * GO_NAMES)
-            else:
-                learns[0] = False
-                if not self.others:
-                    self.others = True
-                    sink.on_private(text(b"candidates"), text(b"null"))
-            place += 1
-        return found
 
     cdef int about(self, Span* o, bint* learns, Sink sink) except -1:
         # What a candidate says of its text: sources wait for the end of it.
@@ -434,7 +561,8 @@ cdef class GeminiDecoder(Decoder):
             read_members(raw, GEMINI_USAGE, GU_NAMES, u)
         for i in range(GU_TOOLS + 1):
             if u[i].p != NULL:
-                add_hole(holes, u[i], i)
+                if i == GU_CANDIDATES or i == GU_THOUGHTS:
+                    add_hole(holes, u[i], i)
                 merge(&self.tokens[i], number(u[i]))
         if u[GU_TOTAL].p != NULL:
             add_hole(holes, u[GU_TOTAL], GU_IGNORED)
@@ -451,8 +579,9 @@ cdef class GeminiDecoder(Decoder):
             if not found and same(string(d[0]), b"AUDIO"):
                 found = True
                 merge(&self.tokens[count], number(n))
-                add_hole(holes, n, count)
-            elif n.p != NULL:
+                if count == GU_AUDIO_OUT:
+                    add_hole(holes, n, count)
+            elif n.p != NULL and count == GU_AUDIO_OUT:
                 add_hole(holes, n, GU_IGNORED)
 
     cdef int say_usage(self, Sink sink) except -1:
@@ -600,19 +729,3 @@ cdef bint is_bare(Span* part) noexcept nogil:
     )
 
 
-cdef bint is_strange(Span candidates) noexcept nogil:
-    # Whether there are members, down to the parts, that nobody knows.
-    cdef Span[GO_NAMES] o
-    cdef Span[2] content
-    cdef Span[GP_NAMES] part
-    cdef Span candidate = nothing(), item
-    cdef bint strange = False
-    while next_object(candidates, &candidate):
-        open_known(candidate, GEMINI_CANDIDATE, GO_NAMES, o, &strange)
-        open_known(o[GO_CONTENT], GEMINI_CONTENT, 2, content, &strange)
-        item = nothing()
-        while not strange and next_object(content[0], &item):
-            open_known(item, GEMINI_PART, GP_NAMES, part, &strange)
-        if strange:
-            return True
-    return False

@@ -124,7 +124,8 @@ cdef class GeminiEncoder(Ordered):
 
     cdef int write_redacted(self, Span data) except -1:
         self.flush()
-        return put_bytes(&self.signature, shared("dialects.gemini_ends").write_redacted(self.options.origin, to_bytes(data)))
+        put_bytes(&self.signature, shared("dialects.gemini_ends").write_redacted(self.options.origin, to_bytes(data)))
+        return 0 if self.packs else self.flush()
 
     cdef int write_call(self, int count, Span ident, Span name) except -1:
         self.ident = to_bytes(ident)

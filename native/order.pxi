@@ -105,14 +105,21 @@ cdef class Ordered(Sink):
     cdef readonly object failure
     cdef readonly object stop_reason
     cdef readonly list losses
+    cdef readonly list remembered
+    cdef Buf memory_text  # of the block that is open, where it is to be remembered
+    cdef list memory  # since the last call: (text, signature, redacted)
+    cdef bint remembers
     cdef object options
 
     def __cinit__(self):
         self.counted = unknown_counts()
         self.losses = []
+        self.remembered = []
+        self.memory = []
 
     def __dealloc__(self):
         release(&self.out)
+        release(&self.memory_text)
         release(&self.waiting)
 
     def take(self):
@@ -192,13 +199,22 @@ cdef class Ordered(Sink):
     cdef int on_thinking(self, Span s) except -1:
         if self.waits():
             return self.hold(HELD_THINKING, 0, s, nothing())
-        return self.say(THINKING, s) if s.n else 0
+        if not s.n:
+            return 0
+        self.say(THINKING, s)
+        if self.remembers:
+            put_span(&self.memory_text, s)
+        return 0
 
     cdef int on_seal(self, Span signature) except -1:
         if self.waits():
             return self.hold(HELD_SEAL, 0, signature, nothing())
         if signature.n and self.turn_to(THINKING):
             self.write_seal(signature)
+        if self.remembers:
+            if signature.n:
+                self.memory.append((to_bytes(held(&self.memory_text)), to_bytes(signature), False))
+            self.memory_text.n = 0
         if self.opened == THINKING:
             self.shut()
         return 0
@@ -207,6 +223,8 @@ cdef class Ordered(Sink):
         if self.waits():
             return self.hold(HELD_REDACTED, 0, data, nothing())
         if self.turn_to(NOTHING):
+            if self.remembers:
+                self.memory.append((b"", to_bytes(data), True))
             self.write_redacted(data)
         return 0
 
@@ -231,6 +249,9 @@ cdef class Ordered(Sink):
             if not ident.n:
                 made = shared("dialects.order").call_id(self.options.ident, place)
                 ident = span_of(made)
+            if self.memory:
+                self.remembered += [Remembered(to_bytes(ident), *one) for one in self.memory]
+                self.memory.clear()
             original = None
             if self.options.names:
                 original = self.options.names.get(to_bytes(name))
@@ -314,6 +335,7 @@ cdef class Ordered(Sink):
             return False
         if not self.started:
             self.started = True
+            self.remembers = self.options.remember
             self.write_start()
         if self.opened != kind:
             self.shut()

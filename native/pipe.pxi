@@ -36,6 +36,10 @@ cdef class Pipe:
     def losses(self):
         return self.encoder.losses
 
+    @property
+    def remembered(self):
+        return self.encoder.remembered
+
     def feed(self, bytes chunk not None):
         cdef Framer framer = self.framer
         cdef Ordered encoder = self.encoder
@@ -158,6 +162,7 @@ cdef class Watch:
     cdef Likeness like
     cdef unsigned int unlike
     cdef readonly list losses
+    cdef readonly list remembered
 
     def __init__(self, str dialect not None, Py_ssize_t max_frame):
         self.watched = shared("wire.pipe").watched(dialect)
@@ -168,6 +173,7 @@ cdef class Watch:
         self.decoder.sees_all = False
         self.gauge = Gauge()
         self.losses = []
+        self.remembered = []
 
     def __dealloc__(self):
         release(&self.held)

@@ -20,6 +20,8 @@ MODEL = Path(botocore.__file__).parent / "data" / "bedrock-runtime" / "2023-09-3
 SHAPES: dict[str, Any] = json.loads(gzip.decompress(MODEL.read_bytes()))["shapes"]
 NAMES = {"ConverseStreamRequest": "ConverseRequest"}
 """Shapes that are one to a reader of bodies."""
+APART = {"video": "Video", "audio": "Audio", "s3Location": "S3"}
+"""Members of unions whose types have names of their own, because whole APIs refuse them."""
 PLAIN: dict[str, Any] = {
     "string": str,
     "blob": str,
@@ -57,7 +59,8 @@ def structure(name: str, shape: dict[str, Any]) -> Any:
     }
     called = NAMES.get(name, name)
     if shape.get("union") or shape.get("eventstream"):
-        return Union[tuple(typed(called, {member: hint}, {member}) for member, hint in members.items())]  # noqa: UP007 - a tuple
+        parts = [typed(called + APART.get(member, ""), {member: hint}, {member}) for member, hint in members.items()]
+        return Union[tuple(parts)]  # noqa: UP007 - a tuple
     return typed(called, members, set(shape.get("required", ())))
 
 
@@ -93,7 +96,7 @@ VALUES: dict[str, Any] = {
     "S3Location.uri": "s3://bucket/a.pdf",
     "S3Location.bucketOwner": "123456789012",
     "ImageSource.bytes": "AAAA",
-    "DocumentSource.bytes": "AAAA",
+    "DocumentSource.bytes": "JVBERi0xLjQK",
     "VideoSource.bytes": "AAAA",
     "AudioSource.bytes": "AAAA",
     "GuardrailConverseImageSource.bytes": "AAAA",
@@ -111,6 +114,7 @@ VALUES: dict[str, Any] = {
     "ConverseResponse.stopReason": "end_turn",
     "MessageStopEvent.stopReason": "end_turn",
     "TokenUsage.inputTokens": 100,
+    "ServiceTier.type": "default",
 }
 
 _ASK = {"role": "user", "content": [{"text": "ask"}]}
@@ -131,7 +135,10 @@ def request(body: dict[str, Any]) -> None:
     if (system := body.get("system")) is not None:
         system[:] = _behind(system, {"text": "sys"})
     if (config := body.get("toolConfig")) is not None:
-        config["tools"] = _behind(config.get("tools", []), _TOOL)
+        tools = [tool for tool in config.get("tools", []) if tool]
+        config["tools"] = _behind(tools, _TOOL)
+        if not tools and "toolChoice" not in config:
+            del body["toolConfig"]
 
 
 def _behind(blocks: list[Any], first: Any) -> list[Any]:
@@ -144,6 +151,9 @@ def _place(messages: list[dict[str, Any]]) -> None:
     first = messages[0]
     content = first["content"] = _behind(first.get("content") or [], {"text": "hi"})
     kinds = {kind for block in content for kind in block}
+    for block in content:
+        if (said := block.get("reasoningContent", {}).get("reasoningText")) is not None:
+            said.setdefault("signature", "sig")
     if kinds & _MODELS:
         first["role"] = "assistant"
     elif kinds & _SYSTEMS:
@@ -164,6 +174,11 @@ def reply(body: dict[str, Any]) -> None:
     output = body.setdefault("output", {})
     message = output.setdefault("message", {"role": "assistant", "content": []})
     message["content"] = [block for block in message.get("content", []) if block]
+    for block in message["content"]:
+        for citation in block.get("citationsContent", {}).get("citations", ()):
+            place = citation.setdefault("location", {"web": {}})
+            if "web" in place:
+                place["web"].setdefault("url", "http://a/")
 
 
 def stream(event: dict[str, Any]) -> bytes:

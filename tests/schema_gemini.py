@@ -113,6 +113,7 @@ SCHEMAS: dict[tuple[str, Any], tuple[Any, ...]] = {
 _SCHEMA = {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}}
 _JSON_SCHEMA = {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}, "required": ["a"], "additionalProperties": False}
 VALUES: dict[str, Any] = {
+    "Request.systemInstruction": {"parts": [{"text": "sys"}]},
     "Content.role": "user",
     "Part.thought": True,
     "Part.thoughtSignature": "U0lHTg==",
@@ -164,14 +165,17 @@ _DATA = {
     *("text", "functionCall", "functionResponse", "inlineData", "fileData", "executableCode", "codeExecutionResult"),
     *("toolCall", "toolResponse", "audioTranscription"),
 }
-_ANSWERS = {"functionCall", "executableCode", "codeExecutionResult", "toolCall", "toolResponse", "thought", "thoughtSignature"}
+_ANSWERS = {"functionCall", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"}
 
 
 def request(body: dict[str, Any]) -> None:
     """Completes a generated request in place."""
     contents = body["contents"]
+    if not contents:
+        contents.append({})
     content = contents[0]
     parts = content.setdefault("parts", [{"text": "hi"}])
+    bare = any(not part.keys() & _DATA for part in parts)  # the same with what is said beside the text and without it
     for part in parts:
         _complete(part)
     ask, go = {"role": "user", "parts": [{"text": "ask"}]}, {"role": "user", "parts": [{"text": "go on"}]}
@@ -182,11 +186,9 @@ def request(body: dict[str, Any]) -> None:
         contents[:] = [ask, content, {"role": "user", "parts": [done]}]
     elif "functionResponse" in names:
         contents[:0] = [ask, {"role": "model", "parts": [_CALL]}]
-    elif names & _ANSWERS:
+    elif bare or names & _ANSWERS:
         content["role"] = "model"
         contents[:] = [ask, content, go]
-    for part in body.get("systemInstruction", {}).get("parts", ()):
-        _complete(part)
     for tool in body.get("tools", ()):
         for function in tool.get("functionDeclarations", ()):
             function.setdefault("name", "text")

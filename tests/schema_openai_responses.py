@@ -1,4 +1,4 @@
-"""The schema of openai_responses for the ledger's tests: types, values and what a generated body needs around it. Knows no gateway."""
+"""The schema of openai_responses for the ledger's tests: types, values, what generated bodies need around them. No gateway."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ SCHEMAS: dict[tuple[str, Any], tuple[Any, ...]] = {
 }
 
 _STRICT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+_EMPTY = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 _CALLS = (
     *("ResponseFunctionToolCall", "ResponseInput.FunctionCallOutput", "ResponseCustomToolCall", "ResponseCustomToolCallOutput"),
     *("ResponseInput.LocalShellCall", "ResponseInput.ShellCall", "ResponseInput.ShellCallOutput"),
@@ -59,7 +60,12 @@ _ASK = {"role": "user", "content": "ask"}
 _GO = {"role": "user", "content": "go on"}
 _CALL = {"type": "function_call", "call_id": "call_1", "name": "text", "arguments": "{}"}
 _DONE = {"type": "function_call_output", "call_id": "call_1", "output": "done"}
-_PATCH = {"type": "apply_patch_call", "call_id": "call_1", "status": "completed", "operation": {"type": "delete_file", "path": "a"}}
+_PATCH = {
+    "type": "apply_patch_call",
+    "call_id": "call_1",
+    "status": "completed",
+    "operation": {"type": "delete_file", "path": "a"},
+}
 _BEFORE: dict[str, Any] = {
     "function_call_output": _CALL,
     "custom_tool_call_output": {"type": "custom_tool_call", "call_id": "call_1", "name": "text", "input": "x"},
@@ -86,18 +92,27 @@ def request(body: dict[str, Any]) -> None:
     """Completes a generated request in place."""
     body.setdefault("model", "m")
     if not isinstance(body.get("input"), str):
-        _complete_input(body.setdefault("input", [_ASK]))
+        _complete_input(body.setdefault("input", []))
     tools = [{"type": "function", "name": "text", "parameters": _STRICT, "strict": False}]
     if {"tool_choice", "parallel_tool_calls"}.intersection(body):
         body.setdefault("tools", tools)
+    for tool in body.get("tools", ()):
+        for inside in tool.get("tools", ()) if tool["type"] == "namespace" else ():
+            if inside["type"] == "function":
+                inside.setdefault("parameters", _EMPTY)
     if "top_logprobs" in body:
         body["include"] = ["message.output_text.logprobs"]
 
 
 def _complete_input(items: list[Any]) -> None:
-    first = items[0] if items else _ASK
+    if not items:
+        items[:] = [_ASK, _GO]
+        return
+    first = items[0]
     kind = first.get("type")
     if kind in _BEFORE:
+        if kind == "function_call_output":
+            first.setdefault("call_id", "call_1")
         before = {**_BEFORE[kind], "name": first["name"]} if "name" in first else _BEFORE[kind]
         items[:0] = [_ASK, before]
         for part in first["output"] if isinstance(first.get("output"), list) else ():
@@ -185,7 +200,9 @@ def _before(kind: str, event: dict[str, Any]) -> list[dict[str, Any]]:
     added = {"type": "response.output_item.added", "output_index": 0, "item": item}
     part = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     if kind.startswith(("response.output_text", "response.refusal")) or kind == "response.content_part.done":
-        empty = {"type": "refusal", "refusal": ""} if "refusal" in kind else {"type": "output_text", "text": "", "annotations": []}
+        empty = (
+            {"type": "refusal", "refusal": ""} if "refusal" in kind else {"type": "output_text", "text": "", "annotations": []}
+        )
         return [added, {"type": "response.content_part.added", "part": empty, **part}]
     return [added]
 

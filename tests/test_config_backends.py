@@ -44,7 +44,14 @@ def warnings(environ: dict[str, str]) -> list[str]:
         ({"BACKEND": "OpenAI", "ANTHROPIC_API_KEY": "k"}, "openai"),
         ({"BACKEND": "demo", "OPENAI_API_KEY": "k"}, "demo"),
         ({"BACKEND": "", "OPENAI_API_KEY": "k"}, "openai"),
-        ({"GEMINI_API_KEY": "k"}, "demo"),
+        ({"GEMINI_API_KEY": "k"}, "gemini"),
+        ({"GOOGLE_API_KEY": "k", "GOOGLE_CLOUD_PROJECT": "p", "AWS_ACCESS_KEY_ID": "k"}, "demo"),
+        ({"VERTEX_PROJECT": "p", "GOOGLE_ACCESS_TOKEN": "t"}, "vertex"),
+        ({"BACKEND": "vertex_ai", "GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_ACCESS_TOKEN": "t"}, "vertex"),
+        ({"AZURE_API_BASE": "https://r.openai.azure.com", "AZURE_API_KEY": "k", "GEMINI_API_KEY": "k"}, "azure"),
+        ({"AWS_BEARER_TOKEN_BEDROCK": "k", "AWS_REGION": "eu-west-1"}, "bedrock"),
+        ({"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k"}, "anthropic"),
+        ({"GROQ_API_KEY": "k"}, "demo"),
     ],
 )
 def test_the_backend_follows_from_what_is_set(environ: dict[str, str], name: str) -> None:
@@ -107,26 +114,28 @@ def test_an_anthropic_key_is_kept_with_the_header_that_it_goes_in(environ: dict[
 @pytest.mark.parametrize(
     ("environ", "error"),
     [
-        ({"BACKEND": "azure"}, "BACKEND=azure is known but not available in this version; it has openai, anthropic, demo"),
-        ({"BACKEND": "Bedrock"}, "BACKEND=bedrock is known but not available in this version; it has openai, anthropic, demo"),
         (
-            {"BACKEND": "groq"},
-            "BACKEND=groq is known but not available by name in this version; use BACKEND=openai with its address in"
-            " OPENAI_BASE_URL and its key in OPENAI_API_KEY",
+            {"BACKEND": "deepgram"},
+            "BACKEND=deepgram is known but cannot be used: deepgram recognizes speech",
         ),
-        ({"BACKEND": "Foo"}, "unknown BACKEND value 'Foo'. Known values: openai, anthropic, demo"),
+        (
+            {"BACKEND": "Foo"},
+            "unknown BACKEND value 'Foo'. Known values: openai, anthropic, azure, gemini, vertex, bedrock, demo, and the hosts of"
+            " the documentation",
+        ),
         (
             {"BACKEND": "antropic"},
-            "unknown BACKEND value 'antropic'. Known values: openai, anthropic, demo (did you mean anthropic?)",
+            "unknown BACKEND value 'antropic'. Known values: openai, anthropic, azure, gemini, vertex, bedrock, demo, and the"
+            " hosts of the documentation (did you mean anthropic?)",
+        ),
+        (
+            {**OPENAI, "ANYLLM_BACKEND_DIALECTS": "chat,gemini"},
+            "unknown ANYLLM_BACKEND_DIALECTS entry 'gemini', expected 'chat', 'responses' or 'messages'",
         ),
         ({"BACKEND": "anthropic"}, "ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN is required when BACKEND=anthropic"),
         (
             {**OPENAI, "OPENAI_API_FORMAT": "x"},
-            "unknown OPENAI_API_FORMAT value 'x', expected 'chat' or 'responses'",
-        ),
-        (
-            {**OPENAI, "OPENAI_API_FORMAT": "responses"},
-            "OPENAI_API_FORMAT=responses is known but not available in this version; it has chat",
+            "unknown OPENAI_API_FORMAT value 'x', expected 'chat', 'responses' or 'auto'",
         ),
         (
             {**OPENAI, "OPENAI_BASE_URL": "http://localhost:3000/v1"},
@@ -163,3 +172,31 @@ def test_a_backend_that_cannot_be_used_is_one_line(environ: dict[str, str], erro
 
 def test_mistakes_in_variables_of_a_backend_that_is_not_used_do_not_count() -> None:
     assert read({"BACKEND": "demo", "OPENAI_BASE_URL": "nonsense", "ANTHROPIC_API_KEY": "\n\u00e9"}).errors == ()
+
+
+def test_variables_of_another_backend_are_named_and_those_that_others_own_only_mentioned() -> None:
+    notes = read({**OPENAI, "GEMINI_API_KEY": "k", "AWS_PROFILE": "work", "GROQ_API_KEY": "k", "VERTEX_PROJECT": "p"}).notes
+    told = {note.about: note for note in notes}
+    assert (told["GEMINI_API_KEY"].level, told["GEMINI_API_KEY"].text) == ("warning", "not used, the backend is openai")
+    assert told["VERTEX_PROJECT"].level == "warning"
+    assert told["AWS_PROFILE"].level == "info"
+    assert (told["GROQ_API_KEY"].level, told["GROQ_API_KEY"].text) == (
+        "info",
+        "not used, the backend is openai; BACKEND=groq would use it",
+    )
+
+
+def test_what_several_backends_read_is_not_called_unused() -> None:
+    notes = read({"BACKEND": "gemini", "GEMINI_API_KEY": "k", "BIG_MODEL": "gemini-3-pro", "OPENAI_API_KEY": "k"}).notes
+    assert [(note.level, note.about) for note in notes if "not used" in note.text] == [("info", "OPENAI_API_KEY")]
+
+
+def test_what_a_host_speaks_can_be_said() -> None:
+    backend = settings({**OPENAI, "OPENAI_BASE_URL": "http://h:1", "ANYLLM_BACKEND_DIALECTS": "Responses, chat"}).backends[0]
+    assert backend.speaks == ("responses", "chat")
+
+
+def test_tokens_are_fetched_by_the_same_proxy_and_authorities_as_the_calls() -> None:
+    made = settings({**OPENAI, "HTTPS_PROXY": "http://p:1"})
+    assert made.backends[0].proxy == made.proxy
+    assert made.backends[0].tls == made.tls

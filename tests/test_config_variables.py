@@ -8,10 +8,12 @@ import pytest
 
 from anyllm_fast.cli import USAGE, VALUE_OPTIONS
 from anyllm_fast.config.document import write_document
+from anyllm_fast.config.hosts import hosts
 from anyllm_fast.config.load import _read
 from anyllm_fast.config.spelling import closest, nearest_variable
 from anyllm_fast.config.values import Reader, Value
 from anyllm_fast.config.variables import ALIAS_OF, BY_NAME, INTERNAL, TYPES, VARIABLES, known
+from tests.accounts import service_account
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
 USED = {row.name for row in VARIABLES if row.status == "used"}
@@ -27,12 +29,20 @@ def test_no_name_stands_in_the_table_twice() -> None:
     assert not INTERNAL & set(names)
 
 
-def test_what_the_table_calls_used_is_read_and_nothing_else() -> None:
+def test_what_the_table_calls_used_is_read_and_nothing_else(tmp_path: Path) -> None:
     read: set[str] = set()
-    for backend in ("openai", "anthropic", "demo"):
-        each = reader(BACKEND=backend, ANTHROPIC_API_KEY="k")
+    needed = {
+        "anthropic": {"ANTHROPIC_API_KEY": "k"},
+        "azure": {"AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com", "AZURE_OPENAI_API_KEY": "k"},
+        "gemini": {"GEMINI_API_KEY": "k"},
+        "vertex": {"VERTEX_PROJECT": "p", "GOOGLE_APPLICATION_CREDENTIALS": str(service_account(tmp_path))},
+        "bedrock": {"AWS_REGION": "us-east-1", "AWS_BEARER_TOKEN_BEDROCK": "k"},
+        **{host.id: {"OPENAI_BASE_URL": "http://h:1"} for host in hosts().host},
+    }
+    for backend in ("openai", *needed, "demo"):
+        each = reader(BACKEND=backend, **needed.get(backend, {}))
         _read(each)
-        assert each.errors == []
+        assert each.errors == [], backend
         read |= each.read
     assert read == USED
 

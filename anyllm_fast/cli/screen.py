@@ -44,11 +44,23 @@ def describe(backend: Backend) -> str:
             "DEMO, built in: its answers are made up and no account is needed.\n"
             "               For a real one set OPENAI_BASE_URL and OPENAI_API_KEY, or ANTHROPIC_API_KEY."
         )
-    key = f"key {mask(backend.api_key)}" if backend.api_key else "no key"
-    parts = [f"{backend.name} {backend.url('/v1')}", key]
-    if backend.big_model:
+    parts = [f"{backend.name} {backend.url('/v1')}", _credential(backend)]
+    if backend.big_model and backend.small_model:
         parts.append(f"sonnet, opus -> {backend.big_model}; haiku -> {backend.small_model}")
     return ", ".join(parts)
+
+
+def _credential(backend: Backend) -> str:
+    if backend.api_key:
+        return f"key {mask(backend.api_key)}"
+    match backend.kind:
+        case "azure":
+            return f"tokens for {backend.azure.client_id}"
+        case "vertex":
+            return f"tokens from {backend.google.credentials_file or backend.google.metadata_url}"
+        case "bedrock":
+            return "AWS credentials"
+    return "no key"
 
 
 def describe_callers(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from anyllm_fast.config.address import Draft, read_models
 from anyllm_fast.config.notes import quoted
@@ -13,7 +14,21 @@ from anyllm_fast.errors import ConfigError
 
 _USUAL = ("anthropic.claude-sonnet-4-20250514-v1:0", "anthropic.claude-haiku-4-5-20251001-v1:0")
 _REGION = re.compile(r"[A-Za-z0-9._-]+")
-_CONTAINER = "http://169.254.170.2"  # ECS, where AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is a path
+_PLACES = (
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+)
+_FILES = (
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+)
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS")
 
 
 def read_bedrock(reader: Reader) -> Draft:
@@ -39,59 +54,50 @@ def read_bedrock(reader: Reader) -> Draft:
         base_url=base,
         api_key=reader.secret("AWS_BEARER_TOKEN_BEDROCK"),
         api=reader.choice("BEDROCK_API"),
-        aws=_read_places(reader, region),
+        aws=_read_caller(reader, region),
     )
     return Draft(read_models(reader, backend, *_USUAL), name, version="")
 
 
-def _read_places(reader: Reader, region: str) -> Aws:
+def _read_caller(reader: Reader, region: str) -> Aws:
+    _check_urls(reader)
+    key, secret = reader.secret("AWS_ACCESS_KEY_ID"), reader.secret("AWS_SECRET_ACCESS_KEY")
+    if bool(key) != bool(secret):
+        given, missing = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")[:: 1 if key else -1]
+        reader.fail(given, f"{given} is set and {missing} is not")
+    found = {name: value for name in _PLACES if (value := reader.text(name))}
+    found |= {name: value for name in _FILES if (value := reader.path(name))}
+    if token := reader.secret("AWS_CONTAINER_AUTHORIZATION_TOKEN"):
+        found["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
+    if reader.flag("AWS_EC2_METADATA_DISABLED"):
+        found["AWS_EC2_METADATA_DISABLED"] = "true"
+    found |= {name: value for name in _ENDPOINTS if (value := reader.url(name))}
+    if region:
+        found["AWS_DEFAULT_REGION"] = region
     return Aws(
         region=region,
-        access_key_id=reader.secret("AWS_ACCESS_KEY_ID"),
-        secret_access_key=reader.secret("AWS_SECRET_ACCESS_KEY"),
+        access_key_id=key,
+        secret_access_key=secret,
         session_token=reader.secret("AWS_SESSION_TOKEN"),
-        profile=reader.text("AWS_PROFILE"),
-        credentials_file=reader.path("AWS_SHARED_CREDENTIALS_FILE"),
-        config_file=reader.path("AWS_CONFIG_FILE"),
-        role_arn=reader.text("AWS_ROLE_ARN"),
-        role_session_name=reader.text("AWS_ROLE_SESSION_NAME"),
-        web_identity_token_file=reader.path("AWS_WEB_IDENTITY_TOKEN_FILE"),
-        sts_url=_read_sts(reader),
-        container_url=_read_container(reader),
-        container_token=reader.secret("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
-        container_token_file=reader.path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
-        metadata_url=_read_metadata(reader, "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
-        metadata_disabled=reader.flag("AWS_EC2_METADATA_DISABLED"),
+        variables=tuple(found.items()),
     )
 
 
-def _read_sts(reader: Reader) -> str:
-    name = "AWS_ENDPOINT_URL_STS"
-    text = reader.url(name)
+def _check_urls(reader: Reader) -> None:
+    """Addresses that are somebody else's to use, checked here because nobody there would name the variable."""
+    for name in _ENDPOINTS:
+        if reader.given(name):
+            _check(reader, name, lambda name: read_base_url(name, reader.url(name), "", ""))
+    for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+        if reader.given(name):
+            _check(reader, name, lambda name: read_metadata_url(name, reader.text(name)))
+    name = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+    if reader.given(name) and not reader.text(name).startswith("/"):
+        reader.fail(name, f"{name} must be a path that begins with /")
+
+
+def _check(reader: Reader, name: str, read: Callable[[str], object]) -> None:
     try:
-        url = read_base_url(name, text, "", "") if text else None
+        read(name)
     except ConfigError as error:
         reader.fail(name, str(error))
-        return ""
-    return url.base + url.prefix if url else ""
-
-
-def _read_container(reader: Reader) -> str:
-    """The full URL counts before the relative one, as in AWS's SDKs."""
-    full = _read_metadata(reader, "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-    relative = reader.text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-    if relative and not relative.startswith("/"):
-        reader.fail(
-            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must be a path that begins with /"
-        )
-        relative = ""
-    return full or (_CONTAINER + relative if relative else "")
-
-
-def _read_metadata(reader: Reader, name: str) -> str:
-    text = reader.text(name)
-    try:
-        return read_metadata_url(name, text) if text else ""
-    except ConfigError as error:
-        reader.fail(name, str(error))
-        return ""

@@ -322,7 +322,7 @@ _BEDROCK = (
     _aws("AWS_CONTAINER_AUTHORIZATION_TOKEN", "secret", "Sent with that request."),
     _aws("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "path", "A file with it."),
     _aws("AWS_EC2_METADATA_SERVICE_ENDPOINT", "text", "Instance metadata.", shown_default="`http://169.254.169.254`"),
-    _aws("AWS_EC2_METADATA_DISABLED", "flag", "Do not ask it."),
+    used("Bedrock", "AWS_EC2_METADATA_DISABLED", "flag", "false", "Do not ask it.", shared=True),
 )
 
 BACKEND: tuple[Variable, ...] = (*_CHOICE, *_VENDORS, *_AZURE, *_GOOGLE, *_BEDROCK)

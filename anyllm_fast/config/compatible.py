@@ -33,6 +33,8 @@ def read_compatible(reader: Reader, host: Host, name: str) -> Draft:
     if not backend.api_key and not host.local:
         wanted = " or ".join(host.keys) or _KEY
         reader.notes.append(warning(host.keys[0] if host.keys else _KEY, f"{wanted} is not set: {base} will refuse every call"))
+    if not reader.given("BIG_MODEL") and not reader.given("SMALL_MODEL"):
+        reader.notes.append(info("BIG_MODEL", f"not set: {name} is asked for Claude's models under their own names"))
     return Draft(read_models(reader, backend, "", ""), whence, "/chat/completions", version)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from anyllm_fast.config.hosts import hosts
+from anyllm_fast.config.hosts import Host, hosts
 from anyllm_fast.config.variable import Group
 from anyllm_fast.config.variables import TYPES, VARIABLES, Type, Variable
 
@@ -64,10 +64,11 @@ for the gateway only and do not enter the environment of its processes.
 
 ## Which backend
 
-`BACKEND`, or what its default says. Loopback and private addresses are fine (vLLM, llama.cpp, Ollama). Cloud metadata
+`BACKEND`, or what its default says; [providers.md](providers.md) has an example for each. A client that speaks a dialect that
+the backend speaks too is passed through. Loopback and private addresses are fine (vLLM, llama.cpp, Ollama). Cloud metadata
 addresses, credentials inside a URL and the gateway's own address are refused. Requests that name a `haiku` go to
-`SMALL_MODEL`, those that name a `sonnet` or an `opus` to `BIG_MODEL`, on the openai backend only; other names pass as
-they are.
+`SMALL_MODEL`, those that name a `sonnet` or an `opus` to `BIG_MODEL`; other names pass as they are. A prefix such as
+`/azure/v1/...` names the backend.
 """
 
 _TAIL = """\
@@ -91,7 +92,7 @@ def _lines() -> Iterator[str]:
     later = groups.pop("Later")
     for group, rows in groups.items():
         yield f"## {group}\n"
-        yield from _table(rows)
+        yield from _hosts_table() if group == "Hosts" else _table(rows)
         yield ""
     yield "## Types\n"
     used: set[Type] = {row.type for rows in groups.values() for row in rows}
@@ -116,6 +117,30 @@ def _table(rows: list[Variable]) -> Iterator[str]:
         if row.aliases:
             meaning += " Alias: " + ", ".join(f"`{alias}`" for alias in row.aliases) + "."
         yield f"| `{row.name}` | {row.type} | {default} | {meaning} |"
+
+
+def _hosts_table() -> Iterator[str]:
+    yield "OpenAI-compatible hosts: `BACKEND` is the id or an alias. Of several variables the first that is set counts; the key's"
+    yield "is a secret, the address's a URL. `OPENAI_API_KEY` and `OPENAI_BASE_URL` count where the host's own are unset."
+    yield "`anyllm_fast/data/hosts.toml` is where they come from.\n"
+    yield "| `BACKEND` | Address | Key | Address is changed by | Speaks besides Chat |"
+    yield "|---|---|---|---|---|"
+    yield from (_host_row(host) for host in sorted(hosts().host, key=lambda host: host.id))
+
+
+def _host_row(host: Host) -> str:
+    cells = (
+        _quoted(host.id, *host.aliases),
+        f"`{host.base}`" if host.base else "has to be set",
+        _quoted(*host.keys) + (", not needed" if host.keys else "not needed") * host.local,
+        _quoted(*host.bases, *host.placeholders),
+        ", ".join(sorted(word.capitalize() for word in host.speaks)),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _quoted(*names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _later_table(rows: list[Variable]) -> Iterator[str]:

@@ -88,26 +88,15 @@ class Google(_Masked, frozen=True, kw_only=True):
 
 
 class Aws(_Masked, frozen=True, kw_only=True):
-    """Bedrock: where to find credentials, as the operator named the places. Empty = not named. URLs are checked."""
+    """Bedrock's caller: static keys, or, where there are none, the variables that say where AWS's own tools find some."""
 
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"secret_access_key", "session_token", "container_token"})
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"secret_access_key", "session_token", "variables"})
 
     region: str = ""
     access_key_id: str = ""
     secret_access_key: str = ""
     session_token: str = ""
-    profile: str = ""
-    credentials_file: str = ""
-    config_file: str = ""
-    role_arn: str = ""
-    role_session_name: str = ""
-    web_identity_token_file: str = ""
-    sts_url: str = ""
-    container_url: str = ""  # AWS_CONTAINER_CREDENTIALS_FULL_URI, or the relative one made absolute
-    container_token: str = ""
-    container_token_file: str = ""
-    metadata_url: str = ""
-    metadata_disabled: bool = False
+    variables: tuple[tuple[str, str], ...] = ()  # as they were set, under AWS's names; URLs in them are checked
 
 
 class Backend(_Masked, frozen=True, kw_only=True):

@@ -107,6 +107,8 @@ class AnthropicMessages:
     request_id_header: bytes = b"request-id"
     content_type_stream: bytes = b"text/event-stream; charset=utf-8"
     keepalive: bytes = b'event: ping\ndata: {"type": "ping"}\n\n'
+    signs: bool = True
+    gives_back: bool = True
 
     def peek(self, body: bytes) -> Peek:
         return peek_body(body)

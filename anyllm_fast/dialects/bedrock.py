@@ -104,6 +104,8 @@ class BedrockConverse:
     request_id_header: bytes = b"x-request-id"
     content_type_stream: bytes = b"text/event-stream; charset=utf-8"
     keepalive: bytes = b""
+    signs: bool = True
+    gives_back: bool = True
 
     def peek(self, body: bytes) -> Peek:
         return peek_body(body)

@@ -65,9 +65,7 @@ class Writer:
         if outgoing.own:
             blocks.append(_own_text(part))
             return
-        if part.citations is not None and part.citations != _NO_LIST:
-            outgoing.lose((part.where, "citations"), "the target takes no citations of another API")
-        outgoing.private({}, part.private, part.where)
+        announce_text(part, outgoing)
         if not _BLANK.fullmatch(part.text):
             blocks.append({"text": part.text})
 
@@ -167,6 +165,13 @@ class Writer:
             self._outgoing.lose(mark.where, "the target takes no cache points inside a result or document")
         if marks:
             write_point(blocks, marks[-1], self._outgoing)
+
+
+def announce_text(part: Text, outgoing: Outgoing) -> None:
+    """What the target cannot be told of another API's text."""
+    if part.citations is not None and part.citations != _NO_LIST:
+        outgoing.lose((part.where, "citations"), "the target takes no citations of another API")
+    outgoing.private({}, part.private, part.where)
 
 
 def _marks(parts: list[Part]) -> list[CacheMark]:

@@ -1,18 +1,19 @@
 """Citations between the form of Bedrock Converse and Anthropic's, which the middle uses. Nothing else.
 
 Both name a place in a document, in a search result or on a page of the web, under other names. Anthropic's has one quoted text
-where Converse lists several, and an opaque index and a file id that Converse has no member for. What one form has no member for
-rides along under its own name, so that a citation that goes out and comes back is the same one.
+where Converse lists several, and an opaque index and a file id that Converse has no member for; Converse names a source where
+Anthropic has one for search results only. What has no place is named, for the caller to announce.
 """
 
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast.neutral.members import encode, is_string, joined
+from anyllm_fast.neutral.members import encode, is_string, joined, text_of
 
 Members = dict[str, Raw]
 
@@ -49,8 +50,9 @@ _decode: Final = msgspec.json.Decoder(Members).decode
 _decode_items: Final = msgspec.json.Decoder(list[Members]).decode
 
 
-def citation_of(raw: bytes) -> bytes | None:
-    """Anthropic's citation for one of Converse (in a reply, or the event of a stream); None for one without a known place."""
+def citation_of(raw: bytes) -> tuple[bytes, list[str]] | None:
+    """Anthropic's citation for one of Converse (in a reply, or the event of a stream), and the members that it has no place for;
+    None for one without a known place. The domain of a page is in its address."""
     try:
         cited = _decode(raw)
         location = _decode(cited.pop("location", Raw(b"{}")))
@@ -60,7 +62,8 @@ def citation_of(raw: bytes) -> bytes | None:
         kind, names = _PLACES[place]
         out: Members = {"type": Raw(encode(kind)), "cited_text": _quote(cited.pop("sourceContent", None))}
         for name, value in _decode(location[place]).items():
-            out[names.get(name, name)] = value
+            if name in names:
+                out[names[name]] = value
     except ValueError:  # msgspec's errors are
         return None
     title = cited.pop("title", None)
@@ -69,7 +72,9 @@ def citation_of(raw: bytes) -> bytes | None:
     if kind == "web_search_result_location":
         out.setdefault("encrypted_index", _NO_TEXT)
         out.setdefault("title", _NULL)
-    return encode(out | cited)
+    if kind == "search_result_location" and "source" in cited:
+        out["source"] = cited.pop("source")
+    return encode(out), [name for name, value in cited.items() if value != _NULL]
 
 
 def converse_citation(raw: bytes) -> tuple[bytes, list[str]] | None:
@@ -90,13 +95,19 @@ def converse_citation(raw: bytes) -> tuple[bytes, list[str]] | None:
     if is_string(quote) and quote != _NO_TEXT:
         out["sourceContent"] = Raw(encode([{"text": quote}]))
     inside = {names[name]: cited.pop(name) for name in names if name in cited}
-    if "domain" in cited:
-        inside["domain"] = cited.pop("domain")
+    if place == "web" and (host := _host(inside.get("url"))):
+        inside["domain"] = Raw(encode(host))
     out["location"] = Raw(encode({place: inside}))
     if "source" in cited:
         out["source"] = cited.pop("source")
-    rest = {name: value for name, value in cited.items() if value not in (_NULL, _NO_TEXT)}
-    return encode(out | rest), list(rest)
+    return encode(out), [name for name, value in cited.items() if value not in (_NULL, _NO_TEXT)]
+
+
+def _host(url: Raw | None) -> str:
+    try:
+        return urlsplit(text_of(url)).hostname or "" if url is not None and is_string(url) else ""
+    except ValueError:
+        return ""
 
 
 def _quote(raw: Raw | None) -> Raw:

@@ -97,6 +97,8 @@ def read_media(kind: Kind, raw: Raw, where: Where) -> Media:
         if citations is not None and bytes(open_object(citations, (where, "citations")).get("enabled", b"")) == b"true":
             media.citations = citations
     _read_source(media, open_object(source, (where, "source")), (where, "source"))
+    if kind == "document" and word is None and media.data is not None:
+        media.media_type = _begins_like(bytes(media.data)[1:13])
     media.private = leftovers(inside)
     return media
 
@@ -124,6 +126,11 @@ def _read_source(media: Media, source: Members, where: Where) -> None:
         media.inner = {"source": rest}
 
 
+def _begins_like(begin: bytes) -> str:
+    """The type of a file that came without a format, by how it begins (in base64): a PDF, else text."""
+    return "application/pdf" if begin.startswith(b"JVBERi0") else "text/plain"
+
+
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +148,8 @@ class MediaWriter:
         outgoing = self._outgoing
         if outgoing.own and "guardContent" in part.private:
             return [{"guardContent": part.private["guardContent"]}]
+        if part.parts is not None and not all(isinstance(each, Text) for each in part.parts) and not outgoing.own:
+            return self._apart(part, part.parts)
         kind = _kind(part)
         out: Json = {}
         before: list[Json] = []
@@ -221,11 +230,29 @@ class MediaWriter:
             raise refuse(part.where, f"the target takes {kind}s as base64 data or from S3, not by their URL")
         raise refuse(part.where, f"the target takes {kind}s as base64 data or from S3, not by a file id")
 
+    def _apart(self, part: Media, parts: list[Part]) -> list[Json]:
+        """A document with pictures in it, which the API has no form for: the parts themselves, under its title."""
+        outgoing = self._outgoing
+        outgoing.private({}, part.private, part.where)
+        outgoing.inner({}, part.inner, part.where)
+        if part.citations is not None:
+            outgoing.lose((part.where, "citations"), "the target cites no pictures")
+        lines = [] if part.name is None else [f"Document: {text_of(part.name)}"]
+        lines += [] if part.context is None else [text_of(part.context)]
+        out: list[Json] = [{"text": "\n".join(lines)}] if "".join(lines).strip() else []
+        for each in parts:
+            if isinstance(each, Text):
+                outgoing.private({}, each.private, each.where)
+                out += [{"text": each.text}] if text_of(each.text).strip() else []
+            elif isinstance(each, Media):
+                out += self.write(each)
+            else:
+                raise refuse(each.where, "a part that the target does not take in a document")
+        return out
+
     def _inside(self, part: Media, parts: list[Part]) -> tuple[str, Json]:
-        """A document of content blocks: Claude takes its texts one by one, which is what its citations point at."""
+        """A document of texts: Claude takes them one by one, which is what its citations point at."""
         texts = [each for each in parts if isinstance(each, Text)]
-        if len(texts) < len(parts):
-            raise refuse(part.where, "the target takes a document that is given as content only if that is text")
         for each in texts:
             self._outgoing.private({}, each.private, each.where)
             if each.citations is not None:

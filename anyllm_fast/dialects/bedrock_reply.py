@@ -209,11 +209,14 @@ def _read_cited(value: Raw, where: Where, losses: Losses) -> TextPart:
     texts = [string(decode_members(item).get("text", ABSENT)) for item in objects(cited.get("content", ABSENT))]
     part = TextPart(b"".join(texts))
     for index, raw in enumerate(objects(cited.get("citations", ABSENT))):
+        here: Where = ((where, "citations"), index)
         citation = citation_of(bytes(raw))
         if citation is None:
-            losses.add(((where, "citations"), index), "a citation of a kind that no other API has")
-        else:
-            part.citations.append(citation)
+            losses.add(here, "a citation of a kind that no other API has")
+            continue
+        part.citations.append(citation[0])
+        for member in citation[1]:
+            losses.add((here, member), "citations of that kind have no place for it")
     return part
 
 
@@ -337,6 +340,14 @@ def _input(args: bytes) -> bytes:
     return b"{}" if given == b'{"_raw":null}' else given
 
 
+def _is_block(part: PrivatePart) -> bool:
+    """Whether a private part is a block of this dialect: an object whose one member is its kind."""
+    try:
+        return list(decode_members(part.raw)) == [part.name.decode()]
+    except ValueError:
+        return False
+
+
 class _Media(msgspec.Struct):
     media_type: str
     data: Raw
@@ -350,7 +361,7 @@ def _write_private(part: PrivatePart, losses: Losses) -> bytes | None:
         media = write_media(part.raw)
         if media is not None:
             return media
-    elif part.name in _KINDS:
+    elif part.name in _KINDS and _is_block(part):
         return part.raw
     losses.add((ROOT, part.name.decode()), "Bedrock Converse has no place for it")
     return None

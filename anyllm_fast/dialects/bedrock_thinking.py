@@ -221,7 +221,7 @@ def _write_word(out: Json, outgoing: Outgoing, reasoning: Reasoning, said: str) 
     if not field:
         if not off and reasoning.mode:
             outgoing.lose(reasoning.where, "the model takes no settings of reasoning")
-        if not off and reasoning.effort is not None:
+        if not off and word(effort_in_force(outgoing.request)[0]):
             outgoing.lose(reasoning.effort_where, "the model takes no settings of reasoning")
         if off:
             outgoing.lose(reasoning.where, "the model cannot be told not to reason")

@@ -249,13 +249,13 @@ def _write_choice(config: Json, out: Json, outgoing: Outgoing) -> None:
         config["toolChoice"] = {"any": {}}
     elif mode == "tool" and choice is not None and choice.name is not None:
         config["toolChoice"] = {"tool": {"name": outgoing.tool_name(choice.name, (choice.where, "name"), NAME_LIMIT)}}
-    elif choice is not None and not alone:
+    elif choice is not None and not (alone and outgoing.profile.anthropic_model):
         config["toolChoice"] = {"auto": {}}
     if alone and outgoing.profile.anthropic_model:
         said: Json = {"disable_parallel_tool_use": True}
         out.setdefault(FIELDS, {})["tool_choice"] = said if "toolChoice" in config else {"type": "auto", **said}
     elif alone:
-        outgoing.lose(request.path("parallel_tools"), "the model cannot be kept to one call at a time")
+        outgoing.lose(request.path("parallel_tools"), "the model cannot be kept to one call at a time: it is only asked to")
 
 
 def forces_a_tool(out: Json) -> bool:

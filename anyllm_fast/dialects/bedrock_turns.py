@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from anyllm_fast.dialects.bedrock_blocks import Writer, only_text
+from anyllm_fast.dialects.bedrock_blocks import Writer, announce_text, only_text
 from anyllm_fast.dialects.bedrock_cache import Blocks, settle_points, settled, write_point
 from anyllm_fast.neutral.losses import ROOT
 from anyllm_fast.neutral.members import joined, open_array, refuse
@@ -21,6 +21,7 @@ from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
 from anyllm_fast.neutral.request import Foreign, Media, OutputFormat, Part, Text, Thinking, ToolCall, ToolResult, Turn, hoisted
 
+ONE_CALL: Final = "Call at most one tool in an answer."
 JSON_ONLY: Final = "Answer with one JSON object and nothing else: no code fence, no words before or after it."
 
 _TAIL: Final = re.compile(rb"(?<!\\)(?:\\\\)*((?: |\\[nrt])+)\"$")
@@ -74,13 +75,7 @@ class Conversation:
             out["messages"] = [self._closed(message) for message in kept]
 
     def _demanded(self, kept: list[_Message], system: Blocks) -> list[_Message]:
-        if not kept and system:
-            message = _Message("user", None)
-            message.blocks.append({"text": _SOMETHING})
-            kept.append(message)
-        if not kept and self._outgoing.request.turns:
-            raise refuse((ROOT, "messages"), "there is no text in them that could be sent")
-        if kept and kept[0].role != "user":
+        if (kept or system or self._outgoing.request.turns) and (not kept or kept[0].role != "user"):
             first = _Message("user", None)
             first.blocks.append({"text": _SOMETHING})
             kept.insert(0, first)
@@ -101,6 +96,8 @@ class Conversation:
         only_text(blocks, leading[0].where if leading else request.path("system"))
         if request.format is not None and not outgoing.own and (words := in_words(request.format, outgoing)):
             blocks.append({"text": words})
+        if one_at_a_time(outgoing):
+            blocks.append({"text": ONE_CALL})
         return blocks
 
     def _step(self, step: Step) -> None:
@@ -191,10 +188,10 @@ class Conversation:
                 texts += [each for each in part.parts if isinstance(each, Text)]
             elif not isinstance(part, Text):
                 raise refuse(turn.where, "a system message can only hold text")
-        for part in texts:
-            outgoing.private({}, part.private, part.where)
         if not texts:
             return
+        for part in texts:
+            announce_text(part, outgoing)
         text = b'"<system>\\n' + bytes(joined([part.text for part in texts], b"\\n"))[1:-1] + b'\\n</system>"'
         marks = [part.cache for part in texts if part.cache is not None]
         said = Text(text=Raw(text), cache=marks[-1] if marks else None, where=turn.where)
@@ -224,6 +221,12 @@ def in_words(shape: OutputFormat, outgoing: Outgoing) -> str:
     if shape.kind == "json_schema" and shape.schema is not None:
         return f"{JSON_ONLY} It has to follow this JSON schema:\n{bytes(shape.schema).decode()}"
     return JSON_ONLY
+
+
+def one_at_a_time(outgoing: Outgoing) -> bool:
+    """Whether the model is told in words to make its calls one after the other. (Claude has a setting for it.)"""
+    request = outgoing.request
+    return request.parallel_tools is False and bool(request.tools) and not (outgoing.own or outgoing.profile.anthropic_model)
 
 
 def _visible(turns: list[Turn]) -> list[Turn]:

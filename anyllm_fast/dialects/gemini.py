@@ -91,6 +91,8 @@ class Gemini:
     request_id_header: bytes = b"x-request-id"
     content_type_stream: bytes = b"text/event-stream; charset=utf-8"
     keepalive: bytes = b""
+    signs: bool = True
+    gives_back: bool = True
 
     def peek(self, body: bytes) -> Peek:
         """Model and stream are in the path; usage comes with every reply."""

@@ -359,6 +359,8 @@ class GeminiEncoder(Ordered):
     def _write_redacted(self, data: bytes) -> None:
         self._flush()
         self._signature = ends.write_redacted(self._options.origin, data)
+        if not self._packs:
+            self._flush()
 
     def _write_call(self, count: int, ident: bytes, name: bytes) -> None:
         self._called = ident, name

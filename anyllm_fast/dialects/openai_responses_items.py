@@ -21,6 +21,7 @@ from anyllm_fast.dialects.openai_responses_parts import CONTENT, read_content
 from anyllm_fast.dialects.openai_responses_plain import Role, say, shell_text
 from anyllm_fast.neutral.losses import ROOT, Where
 from anyllm_fast.neutral.members import (
+    decode_object,
     encode,
     is_string,
     joined,
@@ -74,13 +75,13 @@ class ItemTurn(Turn, kw_only=True):
 class _Reading:
     """Reads item after item. Remembers calls: a built-in shell's output may name the item in place of the call."""
 
-    __slots__ = ("_calls", "_forms", "_hosted", "_items", "_joins", "turns")
+    __slots__ = ("_forms", "_hosted", "_items", "_joins", "_waiting", "turns")
 
     def __init__(self, forms: Forms) -> None:
         self.turns: list[ItemTurn] = []
         self._joins = ""  # what the last turn goes on with: "answer", "results", or nothing
         self._forms = forms
-        self._calls: dict[bytes, ToolCall] = {}
+        self._waiting: dict[bytes, ToolCall] = {}  # calls without a result
         self._items: dict[bytes, Raw] = {}  # id of a call's item -> id of the call
         self._hosted: set[bytes] = set()  # calls that OpenAI ran itself
 
@@ -177,7 +178,7 @@ class _Reading:
 
     def _call(self, call: ToolCall, members: Members, item: Item) -> None:
         call.private = _private(members)
-        self._calls[bytes(call.ident)] = call
+        self._waiting[bytes(call.ident)] = call
         ident = item.members.get("id")
         if ident is not None:
             self._items[bytes(ident)] = call.ident
@@ -227,16 +228,18 @@ class _Reading:
         self._add("user", "results", result, item)
 
     def _answered(self, members: Members, where: Where) -> Raw:
-        """The id of the call that a result answers: `call_id`; of a built-in shell's also `id`, of the call or of its item."""
+        """The id of the call that a result answers: `call_id`; of a built-in shell's also `id`, of the call or of its item.
+        Without any it is that of the first call of its name that waits for one."""
         ident = take_string(members, "call_id", where)
+        if ident is None and "id" in members:
+            own = need_string(members, "id", where)
+            ident = self._items.get(bytes(own), own if bytes(own) in self._waiting else None)
         if ident is None:
-            ident = take_string(members, "id", where)
-            ident = ident if ident is None else self._items.get(bytes(ident), ident)
-        if ident is None and "name" in members:
-            name = self._name(dict(members), where)
-            ident = next((call.ident for call in reversed(self._calls.values()) if call.name == name), None)
+            name = self._name(dict(members), where) if "name" in members else None
+            ident = next((call.ident for call in self._waiting.values() if name in (None, call.name)), None)
         if ident is None:
             raise wrong(None, "a string", (where, "call_id"))
+        self._waiting.pop(bytes(ident), None)
         return ident
 
     # -- the rest ------------------------------------------------------------------------------------------------------
@@ -245,8 +248,25 @@ class _Reading:
         part = Foreign(type=kind, raw=Raw(encode(members)), where=where)
         effort = _effort(members, where) if kind == "configuration_update" else None
         role, part.parts, part.unsaid = say(kind, members, where)
-        turn = self._add(role, "answer" if role == "assistant" else "", part, Item({}))
-        turn.effort = effort
+        if role == "system":
+            self._setting(part, effort)
+        else:
+            self._add(role, "answer" if role == "assistant" else "", part, Item({}))
+
+    def _setting(self, part: Foreign, effort: Raw | None) -> None:
+        """An item that sets something and says nothing: a turn without parts."""
+        turn = ItemTurn(role="system", parts=[], effort=effort, where=part.where)
+        turn.items = [Item(decode_object(part.raw), 0, whole=True)]
+        turn.private = {_step(path, part.where): part.raw for path in part.unsaid}
+        self.turns.append(turn)
+        self._joins = ""
+
+
+def _step(path: Where, above: Where) -> str:
+    """The step of a path that comes behind `above`."""
+    while path and path[0] != above:
+        path = path[0]
+    return str(path[1]) if path else ""
 
 
 def _kind(members: Members, where: Where) -> str:

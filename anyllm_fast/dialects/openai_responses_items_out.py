@@ -235,7 +235,7 @@ def write_response(options: StreamOptions, output: bytes, counts: Usage, reason:
 
 
 def response_object(options: StreamOptions, status: bytes, said: tuple[bytes, bytes, bytes], output: bytes) -> bytes:
-    """Any Response object; `said` is (error, incomplete_details, usage). What was asked for is not known here, so it says defaults."""
+    """Any Response object; `said` is (error, incomplete_details, usage). What was asked for is not known here."""
     error, details, usage = said
     return (
         b'{"id":"%b","object":"response","created_at":%d,"status":"%b","background":false,"error":%b,"incomplete_details":%b,'

@@ -38,10 +38,10 @@ def write_input(request: Request) -> Raw | list[Json | Raw]:
 
 
 def _item(item: Item, parts: list[Part]) -> Json | Raw:
-    if not item.members and isinstance(parts[0], Foreign):
-        return parts[0].raw
     if item.whole:
         return {**item.members}
+    if not item.members and isinstance(parts[0], Foreign):
+        return parts[0].raw
     match parts:
         case [ToolCall() as call]:
             return {**item.members, **_arguments(item.members, call)}

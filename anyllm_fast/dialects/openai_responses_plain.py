@@ -118,7 +118,8 @@ def _instruction(item: _Item) -> Said:
 
 
 def _trigger(item: _Item) -> Said:
-    item.members["compaction_trigger"] = Raw(b"true")
+    """It has nothing but its type, so that is announced."""
+    item.members["compact"] = Raw(b"true")
     return []
 
 
@@ -285,13 +286,13 @@ _SAYERS: Final[dict[str, tuple[Role, Callable[[_Item], Said]]]] = {
     "mcp_approval_response": ("user", _mcp_answer),
     "tool_search_call": ("assistant", _tool_search),
     "tool_search_output": ("assistant", _tools_found),
-    "additional_tools": ("system", _more_tools),
+    "additional_tools": ("user", _more_tools),
     "configuration_update": ("system", _configuration),
     "program": ("assistant", _program),
     "program_output": ("assistant", _program_output),
     "compaction": ("user", _summary),
     "compaction_summary": ("user", _summary),
-    "compaction_trigger": ("system", _trigger),
+    "compaction_trigger": ("user", _trigger),
     "shell_call": ("assistant", _shell),
     "shell_call_output": ("assistant", _shell_output),
     "agent_message": ("user", _agent),

@@ -34,7 +34,7 @@ from anyllm_fast.neutral.members import (
     wrong,
 )
 from anyllm_fast.neutral.outgoing import Json, Outgoing
-from anyllm_fast.neutral.request import Members, Request, Text
+from anyllm_fast.neutral.request import Members, Reasoning, Request, Text
 
 _DEFAULTS: Final[dict[str, Any]] = {
     "background": False,
@@ -75,6 +75,8 @@ def read_request(body: bytes, losses: Losses) -> Request:
     request.turns = read_turns(text, items, request.forms)
     _read_instructions(members, request)
     read_settings(members, request)
+    if request.reasoning is None and any(turn.effort is not None for turn in request.turns):
+        request.reasoning = Reasoning(where=(ROOT, "reasoning"), effort_where=((ROOT, "reasoning"), "effort"))
     request.private = leftovers(members)
     request.idle |= {name for name, raw in request.private.items() if name in _DEFAULTS and _is(raw, _DEFAULTS[name])}
     if "include" in request.private and _is_ours(request.private["include"]):

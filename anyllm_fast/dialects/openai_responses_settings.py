@@ -173,7 +173,8 @@ def write_own_settings(out: Json, request: Request) -> None:
     reasoning = request.reasoning
     if reasoning is not None:
         effort = {} if reasoning.effort is None else {"effort": reasoning.effort}
-        out["reasoning"] = {**effort, **reasoning.private}
+        if effort or reasoning.private:
+            out["reasoning"] = {**effort, **reasoning.private}
     text: Json = {} if request.verbosity is None else {"verbosity": request.verbosity}
     if request.format is not None:
         text["format"] = _own_format(request.format)
@@ -315,12 +316,12 @@ def _schema(shape: OutputFormat, outgoing: Outgoing) -> Json:
     if shape.description is not None:
         out["description"] = shape.description
     out["schema"] = shape.schema if shape.schema is not None else Raw(b"{}")
-    if shape.schema is not None and fits_strict(shape.schema):
-        out["strict"] = shape.strict if shape.strict is not None else True
-    else:
+    if shape.strict == _FALSE:
         out["strict"] = False
-        if shape.strict != _FALSE:
-            outgoing.lose((shape.where, "schema"), "not one that the target can enforce: sent without strict")
+    elif shape.schema is not None and fits_strict(shape.schema):
+        out["strict"] = True
+    else:
+        outgoing.lose(shape.where, "the schema is not one that the target can enforce: sent without strict")
     return out
 
 

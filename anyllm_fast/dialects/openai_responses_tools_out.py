@@ -24,7 +24,7 @@ from anyllm_fast.neutral.members import (
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.request import CustomTool, ServerTool, Tool, ToolChoice
 
-_NO_ARGUMENTS: Final = Raw(b'{"type":"object","properties":{}}')
+_NO_ARGUMENTS: Final = Raw(b'{"type":"object","properties":{},"required":[],"additionalProperties":false}')
 _PLACE: Final = ("city", "region", "country", "timezone")
 _SEARCH: Final = Raw(b'"web_search"')
 _TRUE: Final = Raw(b"true")
@@ -64,10 +64,10 @@ def _function(tool: Tool, outgoing: Outgoing) -> Json:
     out["parameters"] = _NO_ARGUMENTS if tool.schema is None else _typed(tool.schema)
     out["strict"] = False
     if tool.strict == _TRUE:
-        if tool.schema is not None and fits_strict(tool.schema):
+        if tool.schema is None or fits_strict(tool.schema):
             out["strict"] = True
         else:
-            outgoing.lose((tool.where, "strict"), "the target's strict mode takes only schemas whose properties are all required")
+            outgoing.lose(tool.where, "the target's strict mode takes only schemas whose properties are all required")
     if tool.cache is not None:
         drop(tool.cache, outgoing)
     if tool.private or tool.inner:

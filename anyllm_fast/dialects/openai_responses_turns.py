@@ -16,7 +16,6 @@ from anyllm_fast.dialects.openai_chat_cache import drop
 from anyllm_fast.dialects.openai_responses_items import NAME
 from anyllm_fast.dialects.openai_responses_media import announce, flat, write_answer, write_part
 from anyllm_fast.neutral.custom_tools import args_of
-from anyllm_fast.neutral.losses import ROOT
 from anyllm_fast.neutral.members import joined, refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
@@ -53,8 +52,6 @@ class Conversation:
         self._show()
         if not self._items and "instructions" in out:
             self._message("user", [{"type": "input_text", "text": out.pop("instructions")}])
-        if not self._items:
-            raise refuse((ROOT, "messages"), "there is nothing in them that could be sent")
         if turns and turns[-1].role == "assistant":
             outgoing.lose(turns[-1].where, "the target answers anew, it does not continue an answer that was begun")
         out["input"] = self._items

@@ -20,7 +20,7 @@ import re
 from typing import ClassVar, Final
 
 from anyllm_fast.dialects.repair import HELD_MAX, HELD_TOO_MUCH, MAX_CALLS, TOO_MANY_CALLS
-from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
+from anyllm_fast.neutral.stream import Failure, Remembered, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
 NOTHING, TEXT, REFUSAL, THINKING, CALL = range(5)
@@ -101,6 +101,9 @@ class Ordered:
         self.stop_reason: StopReason | None = None
         self.counts = Usage()
         self.losses: list[str] = []
+        self.remembered: list[Remembered] = []
+        self._memory_text: list[bytes] = []  # of the block that is open, where it is to be remembered
+        self._memory: list[tuple[bytes, bytes, bool]] = []  # since the last call
         self._out: list[bytes] = []
         self._open = NOTHING
         self._key = 0  # of the open call
@@ -140,12 +143,18 @@ class Ordered:
         if self._waits():
             self._hold("thinking", span)
         elif span:
+            if self._options.remember:
+                self._memory_text.append(span)
             self._say(THINKING, span)
 
     def seal(self, signature: bytes) -> None:
         if self._waits():
             self._hold("seal", signature)
             return
+        if self._options.remember:
+            if signature:
+                self._memory.append((b"".join(self._memory_text), signature, False))
+            self._memory_text.clear()
         if signature and self._turn_to(THINKING):
             self._write_seal(signature)
         if self._open == THINKING:
@@ -155,6 +164,8 @@ class Ordered:
         if self._waits():
             self._hold("redacted", data)
         elif self._turn_to(NOTHING):
+            if self._options.remember:
+                self._memory.append((b"", data, True))
             self._write_redacted(data)
 
     def tool(self, key: int, ident: bytes, name: bytes) -> None:
@@ -165,6 +176,9 @@ class Ordered:
         elif self._turn_to(NOTHING):
             count = self._calls[key] = len(self._calls)
             ident = ident or call_id(self._options.ident, count)
+            if self._memory:
+                self.remembered += [Remembered(ident, *signed) for signed in self._memory]
+                self._memory.clear()
             if not self.interleaves:
                 self._open, self._key, self._balance = CALL, key, Balance()
             self._write_call(count, ident, self._options.names.get(name, name))

@@ -86,6 +86,11 @@ class Dialect(Protocol):
     keepalive: bytes
     """A frame that may be sent between two others to keep an idle connection open; b"" where clients take none."""
 
+    signs: bool
+    """Upstreams of this dialect sign their reasoning and want it back with the results of tools."""
+    gives_back: bool
+    """Clients of this dialect give reasoning back with its signature. Where not, it is kept for them."""
+
     def peek(self, body: bytes) -> Peek:
         """Raises InvalidRequest for a body that is no sound JSON object. `model` is "" where the dialect has it in the path."""
         ...

@@ -52,6 +52,16 @@ class StreamOptions(msgspec.Struct, frozen=True):
     forms: dict[bytes, ToolForm] = {}  # tool's name, after `names` -> how the client itself calls it, where that is no function
     origin: str = ""  # name of the upstream's dialect: whose the signatures are (signatures.py)
     announce: bool = True  # losses are said in the stream, before its terminator
+    remember: bool = False  # keep what was signed before each call, for clients that do not give it back (Remembered)
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """One signed piece of reasoning that stood before a tool call. Spans. `redacted`: `signature` is the encrypted data."""
+
+    call: bytes  # the call's id
+    text: bytes
+    signature: bytes
+    redacted: bool = False
 
 
 class Sink(Protocol):
@@ -124,6 +134,11 @@ class Pipe(Protocol):
 
     @property
     def stop_reason(self) -> StopReason | None: ...
+
+    @property
+    def remembered(self) -> list[Remembered]:
+        """With StreamOptions.remember: what was signed before each call."""
+        ...
 
     @property
     def losses(self) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,10 +16,8 @@ from anyllm_fast.errors import ConfigError, UpstreamBroken, UpstreamRefused, Ups
 from anyllm_fast.providers.control import SECONDS, Asking, ask, client_options
 from anyllm_fast.providers.tokens import Token, Tokens
 
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
-
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_AWS = "urn:ietf:params:aws:token-type:aws4_request"
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 
 
@@ -68,10 +66,11 @@ def _from_file(backend: Backend, path: str) -> Callable[[], Awaitable[Token]]:
     return fetch
 
 
-def open_credentials(path: str, told: dict[str, Any]) -> Credentials:
-    """What google-auth makes of a credentials file. Sends nothing."""
+def open_credentials(path: str, told: dict[str, Any]) -> Any:
+    """google-auth's Credentials of a file. Sends nothing."""
     try:
-        from google.auth import aws, exceptions, external_account_authorized_user, identity_pool, impersonated_credentials, pluggable
+        from google.auth import aws, exceptions, identity_pool, impersonated_credentials, pluggable
+        from google.auth import external_account_authorized_user as workforce
         from google.oauth2 import credentials, service_account
     except ImportError:
         raise ConfigError(f"'{path}' cannot be used: {LIBRARY}") from None
@@ -79,23 +78,22 @@ def open_credentials(path: str, told: dict[str, Any]) -> Credentials:
         "service_account": service_account.Credentials.from_service_account_info,
         "authorized_user": credentials.Credentials.from_authorized_user_info,
         "external_account": identity_pool.Credentials.from_info,
-        "external_account_authorized_user": external_account_authorized_user.Credentials.from_info,
+        "external_account_authorized_user": workforce.Credentials.from_info,
         "impersonated_service_account": impersonated_credentials.Credentials.from_impersonated_service_account_info,
     }
-    make = makers[told["type"]]
-    source = told.get("credential_source")
-    if told["type"] == "external_account" and isinstance(source, dict):
-        if told.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
-            make = aws.Credentials.from_info
-        elif source.get("executable") is not None:
-            make = pluggable.Credentials.from_info
+    kind, source = told["type"], told.get("credential_source")
+    make = makers[kind]
+    if kind == "external_account" and told.get("subject_token_type") == _AWS:
+        make = aws.Credentials.from_info
+    elif kind == "external_account" and isinstance(source, dict) and "executable" in source:
+        make = pluggable.Credentials.from_info
     try:
         return make(told, scopes=[_SCOPE])
     except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"'{path}' cannot be used: {_short(error)}") from None
 
 
-def _token(credentials: Credentials) -> Token:
+def _token(credentials: Any) -> Token:
     """The library's clock has no time zone and means UTC; a token without an end is asked for again after an hour."""
     left = 3600.0
     if credentials.expiry is not None:
@@ -140,5 +138,6 @@ class _Transport:
             with httpx.Client(**client_options(self._backend, url)) as client:
                 reply = client.request(method, url, content=body, headers=headers, timeout=min(timeout or SECONDS, SECONDS))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise exceptions.TransportError(f"cannot reach {url}: {error or type(error).__name__}") from None
+            broken: Any = exceptions.TransportError  # which the library left without types
+            raise broken(f"cannot reach {url}: {error or type(error).__name__}") from None
         return _Answer(reply.status_code, reply.headers, reply.content)

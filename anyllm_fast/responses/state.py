@@ -61,6 +61,7 @@ class State:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._tasks: set[asyncio.Task[None]] = set()
+        self._on_the_way: dict[str, Kept] = {}  # not in the store yet
 
     async def resume(self, call: Call) -> Turn:
         """Makes of the call's body one that says everything itself. Raises InvalidRequest."""
@@ -98,6 +99,9 @@ class State:
 
     async def get(self, owner: bytes, ident: str) -> Kept | None:
         """Raises Internal where the store is lost."""
+        known = self._on_the_way.get(ident)
+        if known is not None and known.owner == owner:
+            return known
         try:
             return await self.store.get(owner, ident)
         except StoreFailed as error:
@@ -112,6 +116,7 @@ class State:
     def _keep(self, turn: Turn, payload: bytes) -> None:
         if turn.keep:
             kept = Kept(_decode_reply(payload).id, turn.owner, payload, turn.items, time.time())
+            self._on_the_way[kept.id] = kept
             task = asyncio.get_running_loop().create_task(self._put(kept))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -121,6 +126,9 @@ class State:
             await self.store.put(kept)
         except StoreFailed as error:  # the client has its reply; only the next turn will miss it
             faults.report(kept.id, error)
+        finally:
+            if self._on_the_way.get(kept.id) is kept:
+                del self._on_the_way[kept.id]
 
     async def close(self) -> None:
         if self._tasks:

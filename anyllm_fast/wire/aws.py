@@ -1,4 +1,4 @@
-"""AWS event-stream framing: binary messages in any cutting to server-sent events and back. Knows no dialect but the words it wraps.
+"""AWS event-stream framing: binary messages in any cutting to server-sent events and back. Of a dialect it knows only names.
 
 A message (https://smithy.io/2.0/aws/amazon-eventstream.html), every number big endian:
 
@@ -7,9 +7,11 @@ A message (https://smithy.io/2.0/aws/amazon-eventstream.html), every number big 
 
 Everything inside reads and writes server-sent events, so this is a transcoder before and behind the ordinary pipe: one message is
 one frame, always. Bedrock sends two sorts of stream. In Converse's each event's JSON is the payload and its name is a header. In
-InvokeModel's (`inner`) every payload is {"bytes": base64 of an event of the model's own dialect}: Anthropic's, with their `event:` line.
+InvokeModel's (`inner`) every payload is {"bytes": base64 of an event of the model's own dialect}: Anthropic's, which leave with
+the `event:` line that its clients need.
 
-A wrong checksum or length cannot be recovered from: there is no mark by which to find the next message. It is a failure, never raised.
+A wrong checksum or length cannot be recovered from, because nothing marks where the next message begins: `failure` says so, nothing
+is raised.
 
 `AwsToSse` and `SseToAws` are the Python twins of native/aws.pxi and give the same bytes.
 """
@@ -24,8 +26,9 @@ from zlib import crc32
 
 import msgspec
 
-from anyllm_fast.neutral.stream import Failure, Pipe, StopReason
+from anyllm_fast.neutral.stream import Failure, Remembered, StopReason
 from anyllm_fast.neutral.usage import Usage
+from anyllm_fast.wire.pipe import WatchedDialect
 from anyllm_fast.wire.sse import Frames
 
 PRELUDE: Final = 12
@@ -229,7 +232,7 @@ def type_of(inner: bytes) -> bytes:
 
 
 def write_exception(headers: Headers, payload: bytes, inner: bool) -> bytes:
-    """The frame of a message that says that the stream failed: `exception`, or `error` for what the service's model does not know."""
+    """The frame of a message that says that the stream failed: an `exception`, or an `error` that the service has no model of."""
     members: dict[str, Any] = {}
     try:
         members = msgspec.json.decode(payload, type=dict[str, Any])
@@ -256,7 +259,7 @@ TO_ANTHROPIC: Final = {
     b"internalServerException": "api_error",
     b"modelStreamErrorException": "api_error",
 }
-"""What the exceptions of InvokeModel's stream are called in Anthropic's, by whose words its clients decide whether to try again."""
+"""What the exceptions of InvokeModel's stream are in Anthropic's words: by those its clients decide whether to try again."""
 
 
 # -- to AWS ------------------------------------------------------------------------------------------------------------
@@ -327,73 +330,23 @@ def write_message(headers: bytes, payload: bytes) -> bytes:
     return message + _pack_one(crc32(message))
 
 
-# -- pipes -------------------------------------------------------------------------------------------------------------
-
-
-class AwsPipe:
-    """Implements neutral.stream.Pipe for an upstream or a client, or both, in AWS framing: `pipe` between two transcoders."""
-
-    def __init__(self, pipe: Pipe, before: AwsToSse | None, behind: SseToAws | None) -> None:
-        self._pipe = pipe
-        self._before = before
-        self._behind = behind
-        self.losses = pipe.losses
-
-    def feed(self, chunk: bytes) -> bytes:
-        pipe, before = self._pipe, self._before
-        if before is None:
-            return self._framed(pipe.feed(chunk))
-        sse = before.feed(chunk)
-        out = pipe.feed(sse) if sse else b""
-        if before.failure is not None:
-            out += pipe.fail(before.failure)
-        return self._framed(out) if out else b""
-
-    def finish(self) -> bytes:
-        if self._before is not None:
-            self._before.finish()
-            if self._before.failure is not None:
-                return self.fail(self._before.failure)
-        return self._framed(self._pipe.finish())
-
-    def fail(self, failure: Failure) -> bytes:
-        return self._framed(self._pipe.fail(failure))
-
-    def _framed(self, sse: bytes) -> bytes:
-        return sse if self._behind is None else self._behind.feed(sse)
-
-    @property
-    def committed(self) -> bool:
-        return self._pipe.committed
-
-    @property
-    def ended(self) -> bool:
-        return self._pipe.ended
-
-    @property
-    def failure(self) -> Failure | None:
-        return self._pipe.failure
-
-    @property
-    def usage(self) -> Usage:
-        return self._pipe.usage
-
-    @property
-    def stop_reason(self) -> StopReason | None:
-        return self._pipe.stop_reason
+# -- the bypass --------------------------------------------------------------------------------------------------------
 
 
 class AwsWatch:
     """Implements neutral.stream.Pipe for a Bedrock client of a Bedrock upstream: whole messages go through as they are.
 
-    `watch` (a Watch) reads beside them what they say. What it gives out is not used but for one thing: where the stream goes bad,
-    it tells how many frames, and so how many messages, were good.
+    Beside them a Watch of the dialect that is inside reads what they say. What it gives out is used for one thing only: where the
+    stream goes bad, it tells how many frames, and so how many messages, were good.
     """
 
-    def __init__(self, watch: Pipe, before: AwsToSse, behind: SseToAws) -> None:
-        self._watch = watch
-        self._before = before
-        self._behind = behind
+    def __init__(self, dialect: WatchedDialect, max_frame: int) -> None:
+        from anyllm_fast import wire  # that package imports this file, and picks the twins
+
+        inner = dialect != "bedrock"
+        self._watch = wire.open_watch(dialect, 2 * max_frame)
+        self._before = wire.AwsToSse(max_frame, inner)
+        self._behind = wire.SseToAws(inner)
         self._held: list[bytes] = []
         self.committed = False
         self.ended = False
@@ -401,6 +354,7 @@ class AwsWatch:
         self.stop_reason: StopReason | None = None
         self.usage = Usage()
         self.losses: list[str] = []
+        self.remembered: list[Remembered] = []
 
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:
@@ -435,7 +389,7 @@ class AwsWatch:
         data = b"".join((*self._held, chunk))
         if sse.startswith(seen):
             return data[: _end_of(data, seen.count(b"\n\n"))]
-        failed = seen[seen.rindex(b"\n\n", 0, -2) + 2 :] if seen.count(b"\n\n") > 1 else seen
+        failed = seen[seen.rfind(b"\n\n", 0, -2) + 2 :] if seen.count(b"\n\n") > 1 else seen
         return data[: _end_of(data, seen.count(b"\n\n") - 1)] + self._behind.feed(failed)
 
     def _released(self, chunk: bytes, end: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from anyllm_fast.neutral.stream import Failure, Pipe, StopReason
+from anyllm_fast.neutral.stream import Failure, Pipe, Remembered, StopReason
 from anyllm_fast.neutral.usage import Usage
 
 
@@ -52,6 +52,10 @@ class Carried:
     @property
     def stop_reason(self) -> StopReason | None:
         return self._pipe.stop_reason
+
+    @property
+    def remembered(self) -> list[Remembered]:
+        return self._pipe.remembered
 
     @property
     def losses(self) -> list[str]:

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Literal, NamedTuple, Protocol, cast
 
 from anyllm_fast.neutral.dialect import Encoder
-from anyllm_fast.neutral.stream import Failure, Sink, StopReason
+from anyllm_fast.neutral.stream import Failure, Remembered, Sink, StopReason
 from anyllm_fast.neutral.usage import Usage
 from anyllm_fast.wire.sse import Frames
 
@@ -43,6 +43,7 @@ class _Outgoing(Encoder, Protocol):
     stop_reason: StopReason | None
     counts: Usage
     losses: list[str]
+    remembered: list[Remembered]
 
 
 class Pipe:
@@ -58,6 +59,7 @@ class Pipe:
         self.stop_reason: StopReason | None = None
         self.usage = Usage()
         self.losses: list[str] = self._encoder.losses
+        self.remembered: list[Remembered] = self._encoder.remembered
 
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:
@@ -167,6 +169,7 @@ class Watch:
         self.stop_reason: StopReason | None = None
         self.usage = Usage()
         self.losses: list[str] = []
+        self.remembered: list[Remembered] = []
 
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:
