@@ -52,7 +52,7 @@ async def response_delete(gateway: Gateway, call: Call) -> None:
     if kept is None:
         await _forward(gateway, call, "")
         return
-    await gateway.state.store.delete(call.owner, kept.id)
+    await gateway.state.delete(kept)
     await answer(call, 200, encode({"id": kept.id, "object": "response", "deleted": True}))
 
 

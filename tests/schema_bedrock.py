@@ -20,7 +20,7 @@ MODEL = Path(botocore.__file__).parent / "data" / "bedrock-runtime" / "2023-09-3
 SHAPES: dict[str, Any] = json.loads(gzip.decompress(MODEL.read_bytes()))["shapes"]
 NAMES = {"ConverseStreamRequest": "ConverseRequest"}
 """Shapes that are one to a reader of bodies."""
-APART = {"video": "Video", "audio": "Audio", "s3Location": "S3"}
+APART = {"video": "Video", "audio": "Audio", "s3Location": "S3", "GuardrailConverseContentBlock.image": "Image"}
 """Members of unions whose types have names of their own, because whole APIs refuse them."""
 PLAIN: dict[str, Any] = {
     "string": str,
@@ -59,7 +59,10 @@ def structure(name: str, shape: dict[str, Any]) -> Any:
     }
     called = NAMES.get(name, name)
     if shape.get("union") or shape.get("eventstream"):
-        parts = [typed(called + APART.get(member, ""), {member: hint}, {member}) for member, hint in members.items()]
+        parts = [
+            typed(called + APART.get(member, APART.get(f"{name}.{member}", "")), {member: hint}, {member})
+            for member, hint in members.items()
+        ]
         return Union[tuple(parts)]  # noqa: UP007 - a tuple
     return typed(called, members, set(shape.get("required", ())))
 
@@ -136,9 +139,7 @@ def request(body: dict[str, Any]) -> None:
         system[:] = _behind(system, {"text": "sys"})
     if (config := body.get("toolConfig")) is not None:
         tools = [tool for tool in config.get("tools", []) if tool]
-        config["tools"] = _behind(tools, _TOOL)
-        if not tools and "toolChoice" not in config:
-            del body["toolConfig"]
+        config["tools"] = tools if any("toolSpec" in tool for tool in tools) else [_TOOL, *tools]
 
 
 def _behind(blocks: list[Any], first: Any) -> list[Any]:
@@ -154,6 +155,8 @@ def _place(messages: list[dict[str, Any]]) -> None:
     for block in content:
         if (said := block.get("reasoningContent", {}).get("reasoningText")) is not None:
             said.setdefault("signature", "sig")
+        if (cited := block.get("citationsContent")) is not None:
+            cited.setdefault("content", [{"text": "cited"}])
     if kinds & _MODELS:
         first["role"] = "assistant"
     elif kinds & _SYSTEMS:

@@ -48,8 +48,10 @@ def read_gemini(reader: Reader) -> Draft:
 def read_vertex(reader: Reader) -> Draft:
     key, auth = _read_key(reader)
     file, told = ("", {}) if key else _read_credentials_file(reader)
-    project = reader.text("VERTEX_PROJECT") or reader.text("GOOGLE_CLOUD_PROJECT") or told.get("project_id") or ""
-    region = reader.text("VERTEX_REGION") or reader.text("GOOGLE_CLOUD_LOCATION") or "global"
+    own, shared = reader.text("VERTEX_PROJECT"), reader.text("GOOGLE_CLOUD_PROJECT")
+    project = own or shared or str(told.get("project_id") or told.get("quota_project_id") or "")
+    own, shared = reader.text("VERTEX_REGION"), reader.text("GOOGLE_CLOUD_LOCATION")
+    region = own or shared or "global"
     if not project and auth != "x-goog-api-key":
         reader.fail("BACKEND", "VERTEX_PROJECT is required when BACKEND=vertex and the credentials do not name a project")
     for name, value in (("VERTEX_PROJECT", project), ("VERTEX_REGION", region)):

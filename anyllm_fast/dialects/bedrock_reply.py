@@ -1,7 +1,7 @@
 """Whole replies of Bedrock Converse, read and written. No stream, no errors, no requests.
 
 A reply has no id and no model: the request's path said which. Blocks that only this dialect knows ride along whole as PrivatePart
-named by their kind, and so do members of the reply that nobody else has. Source: the service model's shape ConverseResponse.
+named `content.KIND`, and so do members of the reply that nobody else has. Source: the service model's shape ConverseResponse.
 """
 
 from __future__ import annotations
@@ -52,12 +52,7 @@ STOP_WRITTEN: Final[dict[StopReason, bytes]] = {
 _NOTES: Final = frozenset({"output", "stopReason", "usage", "metrics", "performanceConfig", "serviceTier"})
 _EXTRA: Final = "additionalModelResponseFields"
 _TOP: Final = frozenset({_EXTRA.encode(), b"trace"})
-_KINDS: Final = frozenset(
-    {
-        *(b"image", b"document", b"video", b"audio", b"toolUse", b"toolResult", b"guardContent", b"cachePoint"),
-        *(b"reasoningContent", b"citationsContent", b"searchResult", b"toolAddition", b"toolRemoval"),
-    }
-)
+_CONTENT: Final = b"content."
 _WORDS: Final = {media: (kind, word) for kind in ("image", "audio") for word, media in FORMATS[kind].items()}
 
 
@@ -161,7 +156,12 @@ def _read_block(raw: Raw, where: Where, parts: list[ReplyPart], losses: Losses) 
         case "image" | "audio":
             parts.append(_read_media(raw, kind, value))
         case _:
-            parts.append(PrivatePart(kind.encode(), bytes(raw)))
+            parts.append(_private(kind, raw))
+
+
+def _private(kind: str, raw: Raw) -> PrivatePart:
+    """A block of this dialect's own, whole. Its name says where it is from: other APIs have an `audio` too."""
+    return PrivatePart(b"%b%b" % (_CONTENT, kind.encode()), bytes(raw))
 
 
 def _left_over(members: Members, known: tuple[str, ...], where: Where, losses: Losses) -> None:
@@ -173,7 +173,7 @@ def _left_over(members: Members, known: tuple[str, ...], where: Where, losses: L
 def _read_call(raw: Raw, value: Raw, where: Where, parts: list[ReplyPart], losses: Losses) -> None:
     call = decode_members(value)
     if string(call.get("type", ABSENT)) == SERVER.encode():
-        parts.append(PrivatePart(b"toolUse", bytes(raw)))
+        parts.append(_private("toolUse", raw))
         return
     _left_over(call, ("toolUseId", "name", "input"), where, losses)
     given = bytes(call.get("input", ABSENT))
@@ -227,7 +227,7 @@ def _read_media(raw: Raw, kind: str, value: Raw) -> PrivatePart:
     data = string(decode_members(source).get("bytes", ABSENT)) if is_object(source) else b""
     media_type = FORMATS[kind].get(string(media.get("format", ABSENT)).decode())
     if not data or media_type is None or says_something(media.get("error", Raw(b"null"))):
-        return PrivatePart(kind.encode(), bytes(raw))
+        return _private(kind, raw)
     return PrivatePart(b"media", b'{"media_type":"%b","data":"%b"}' % (media_type.encode(), data))
 
 
@@ -340,14 +340,6 @@ def _input(args: bytes) -> bytes:
     return b"{}" if given == b'{"_raw":null}' else given
 
 
-def _is_block(part: PrivatePart) -> bool:
-    """Whether a private part is a block of this dialect: an object whose one member is its kind."""
-    try:
-        return list(decode_members(part.raw)) == [part.name.decode()]
-    except ValueError:
-        return False
-
-
 class _Media(msgspec.Struct):
     media_type: str
     data: Raw
@@ -361,7 +353,7 @@ def _write_private(part: PrivatePart, losses: Losses) -> bytes | None:
         media = write_media(part.raw)
         if media is not None:
             return media
-    elif part.name in _KINDS and _is_block(part):
+    elif part.name.startswith(_CONTENT):
         return part.raw
     losses.add((ROOT, part.name.decode()), "Bedrock Converse has no place for it")
     return None

@@ -61,7 +61,7 @@ _TIERS: Final = {
 }
 _KEY: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
 _VALUE: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
-_STANDARD: Final = b'{"latency":"standard"}'
+_STANDARD: Final = (b"{}", b'{"latency":"standard"}')
 
 
 def read_request(body: bytes, losses: Losses) -> Request:
@@ -79,7 +79,7 @@ def read_request(body: bytes, losses: Losses) -> Request:
     request.service_tier = take_word(members, "serviceTier", ROOT)
     request.where["service_tier"] = (ROOT, "serviceTier")
     request.private |= leftovers(members)
-    if bytes(members.get("performanceConfig", b"")).replace(b" ", b"") == _STANDARD:
+    if bytes(members.get("performanceConfig", b"")).replace(b" ", b"") in _STANDARD:
         request.idle.add("performanceConfig")
     return request
 

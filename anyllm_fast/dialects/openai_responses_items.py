@@ -300,14 +300,13 @@ def _private(members: Members) -> Members:
 
 
 def _thoughts(members: Members, where: Where) -> Raw:
-    """The texts of a reasoning item as one: its content, if the model's own words are there, else the summary of them."""
-    found: dict[str, list[Raw]] = {}
+    """The texts of a reasoning item as one: the summary, and the model's own words where a host gives those."""
+    texts: list[Raw] = []
     for name in ("summary", "content"):
         raw = take(members, name)
         here: Where = (where, name)
         parts = [] if raw is None else open_objects(raw, here)
-        found[name] = [need_string(part, "text", (here, at)) for at, part in enumerate(parts)]
-    texts = found["summary"] or found["content"]
+        texts += [need_string(part, "text", (here, at)) for at, part in enumerate(parts)]
     return joined(texts, _BREAK) if texts else _EMPTY
 
 

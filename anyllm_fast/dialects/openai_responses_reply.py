@@ -153,7 +153,7 @@ def read_reply(body: bytes, losses: Losses) -> Reply:
     reply.stop_reason = _stop(response, reply.parts)
     for name in _PRIVATE:
         if name in response and says_something(response[name]):
-            reply.parts.append(PrivatePart(name.encode(), bytes(response[name])))
+            reply.parts.append(PrivatePart(b"response." + name.encode(), bytes(response[name])))
     return reply
 
 
@@ -259,10 +259,9 @@ def _read_part(raw: Raw, where: Where, parts: list[ReplyPart], losses: Losses) -
 
 
 def _read_reasoning(item: Members) -> ThinkingPart | None:
-    """Its summary, or its own words where a host gives those; signed with the item's id and what is encrypted."""
-    texts = [string(decode_members(raw).get("text", ABSENT)) for raw in objects(item.get("summary", ABSENT))]
-    if not any(texts):
-        texts = [string(decode_members(raw).get("text", ABSENT)) for raw in objects(item.get("content", ABSENT))]
+    """Its summary, and its own words where a host gives those; signed with the item's id and what is encrypted."""
+    said = [*objects(item.get("summary", ABSENT)), *objects(item.get("content", ABSENT))]
+    texts = [text for raw in said if (text := string(decode_members(raw).get("text", ABSENT)))]
     sealed = _span(item, "encrypted_content")
     text = BREAK.join(texts)
     return ThinkingPart(text, opaque(_span(item, "id"), sealed)) if text or sealed else None
@@ -399,7 +398,7 @@ class _Output:
         if part.name == b"media":
             item = items_out.write_media(items_out.item_id("image", self._options, place), part.raw)
         else:
-            item = part.raw if part.name in OWN_ITEMS else None
+            item = part.raw if part.name in OWN_ITEMS and _is_item(part.raw) else None
         if item is None:
             self._losses.add((ROOT, part.name.decode()), "OpenAI Responses has no place for it")
         else:
@@ -411,6 +410,14 @@ class _Output:
             ident = items_out.item_id("message", self._options, len(self.items))
             self.items.append(items_out.write_message(ident, self._content, b"completed"))
             self._content = []
+
+
+def _is_item(raw: bytes) -> bool:
+    """Other dialects have blocks of the same names, but no ids on them."""
+    try:
+        return bool(string(decode_members(raw).get("id", ABSENT)))
+    except ValueError:
+        return False
 
 
 OWN_ITEMS: Final = frozenset(

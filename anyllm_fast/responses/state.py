@@ -107,6 +107,14 @@ class State:
         except StoreFailed as error:
             raise Internal(str(error)) from error
 
+    async def delete(self, kept: Kept) -> None:
+        """Raises Internal where the store is lost."""
+        self._on_the_way.pop(kept.id, None)
+        try:
+            await self.store.delete(kept.owner, kept.id)
+        except StoreFailed as error:
+            raise Internal(str(error)) from error
+
     def finish(self, turn: Turn, payload: bytes) -> bytes:
         """A whole reply as it leaves; kept beside, unless the client said not to."""
         payload = _named(payload, turn.previous)
@@ -123,7 +131,8 @@ class State:
 
     async def _put(self, kept: Kept) -> None:
         try:
-            await self.store.put(kept)
+            if kept.id in self._on_the_way:  # not deleted meanwhile
+                await self.store.put(kept)
         except StoreFailed as error:  # the client has its reply; only the next turn will miss it
             faults.report(kept.id, error)
         finally:
