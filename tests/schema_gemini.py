@@ -146,6 +146,7 @@ VALUES: dict[str, Any] = {
     "GenerationConfig.responseJsonSchema": _JSON_SCHEMA,
     "ThinkingConfig.thinkingBudget": 5000,
     "Request.labels": {"a": "b"},
+    "Candidate.index": 0,
     "GenerateContentResponseUsageMetadata.promptTokenCount": 100,
     "GenerateContentResponseUsageMetadata.cachedContentTokenCount": 30,
     "ModalityTokenCount.tokenCount": 7,
@@ -172,7 +173,7 @@ def request(body: dict[str, Any]) -> None:
     """Completes a generated request in place."""
     contents = body["contents"]
     if not contents:
-        contents.append({})
+        return
     content = contents[0]
     parts = content.setdefault("parts", [{"text": "hi"}])
     bare = any(not part.keys() & _DATA for part in parts)  # the same with what is said beside the text and without it
@@ -223,16 +224,21 @@ def _complete_media(part: dict[str, Any]) -> None:
 
 
 def reply(body: dict[str, Any]) -> None:
-    """Completes a generated reply in place."""
-    if "promptFeedback" in body:
-        body["promptFeedback"].setdefault("blockReason", "SAFETY")
+    """Completes a generated reply in place. Beside every part there is a text, so that there is an answer without the part too."""
+    if "usageMetadata" in body:
+        body["usageMetadata"].setdefault("promptTokenCount", 101)
+    if "blockReason" in body.get("promptFeedback", {}):
         return
-    candidates = body.setdefault("candidates", [{}])
-    for candidate in candidates:
+    for candidate in body.setdefault("candidates", [{}]):
         candidate.setdefault("finishReason", "STOP")
-        parts = candidate.setdefault("content", {}).setdefault("parts", [{"text": "hello"}])
+        parts = candidate.setdefault("content", {}).setdefault("parts", [])
         for part in parts:
-            _complete(part)
+            if part.keys() & {"thought", "thoughtSignature"} and not part.keys() & _DATA:
+                part["text"] = "thought"
+            if "functionCall" in part:
+                part["functionCall"].setdefault("name", "text")
+        if not any("text" in part and "thought" not in part for part in parts):
+            parts.append({"text": "hello"})
         _complete_notes(candidate)
 
 
@@ -257,9 +263,17 @@ def _complete_notes(candidate: dict[str, Any]) -> None:
 def stream(event: dict[str, Any]) -> bytes:
     """A whole stream (SSE frames) in which the generated event has its place."""
     event = json.loads(json.dumps(event))
-    if "candidates" in event or "promptFeedback" in event:
+    if event.keys() & {"candidates", "promptFeedback"}:
         reply(event)
+    elif "usageMetadata" in event:
+        event["usageMetadata"].setdefault("promptTokenCount", 101)
     first = {"candidates": [{"content": {"role": "model", "parts": [{"text": "hello"}]}, "index": 0}]}
     last = {"candidates": [{"content": {"role": "model", "parts": [{"text": "."}]}, "finishReason": "STOP", "index": 0}]}
-    frames = [event] if "promptFeedback" in event else [first, event] if "candidates" in event else [first, event, last]
+    frames = (
+        [event]
+        if "promptFeedback" in event and "candidates" not in event
+        else [first, event]
+        if "candidates" in event
+        else [first, event, last]
+    )
     return b"".join(b"data: %b\r\n\r\n" % json.dumps(frame).encode() for frame in frames)

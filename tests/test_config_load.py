@@ -336,7 +336,8 @@ def test_what_is_hardly_meant_is_said_at_every_start(environ: dict[str, str], no
         ({"LISTEN_PORT": "80"}, "LISTEN_PORT: 80 is a privileged port on many systems"),
         ({"RUST_LOG": "info", "ANYLLM_LOG_LEVEL": "info"}, "RUST_LOG: not used, because ANYLLM_LOG_LEVEL is set"),
         ({"RUST_LOG": "hyper=info"}, "RUST_LOG: names other programs only, so that errors alone are logged here"),
-        ({"GITHUB_TOKEN": "x"}, "GITHUB_TOKEN: not used by this version (credentials of a catalog provider)"),
+        ({"GITHUB_TOKEN": "x"}, "GITHUB_TOKEN: not used, the backend is demo; BACKEND=github would use it"),
+        ({"TAVILY_API_KEY": "x"}, "TAVILY_API_KEY: not used by this version (credentials of a catalog provider without chat)"),
         ({"PORT": "8080"}, "PORT: is not read (LiteLLM's name); set LISTEN_PORT"),
     ],
 )

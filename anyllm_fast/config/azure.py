@@ -42,7 +42,8 @@ def read_azure(reader: Reader) -> Draft:
         authority=azure.authority,
         scope=azure.scope,
     )
-    backend = Backend(name="azure", kind="azure", base_url=base, api_key=key, auth=auth, azure=azure)
+    api = reader.choice("OPENAI_API_FORMAT")
+    backend = Backend(name="azure", kind="azure", base_url=base, api_key=key, auth=auth, api=api, azure=azure)
     usual = ("", "") if azure.deployment else ("gpt-4o", "gpt-4o-mini")
     return Draft(read_models(reader, backend, *usual), "AZURE_OPENAI_ENDPOINT", version="")
 

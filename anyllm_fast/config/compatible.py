@@ -48,7 +48,7 @@ def _read_base(reader: Reader, host: Host) -> tuple[str, str]:
     missing = [name for name, value in values.items() if not value]
     if host.base and not missing:
         url = host.address(values)
-        return (host.placeholders or (_BASE,))[0], url if "://" in url else f"https://{url}"
+        return (host.placeholders or host.bases or (_BASE,))[0], url if "://" in url else f"https://{url}"
     wanted = " and ".join(missing) if missing else (host.bases or (_BASE,))[0]
     reader.fail("BACKEND", f"{wanted} is required when BACKEND={host.id}, which has no address of its own")
     return _BASE, ""

@@ -8,9 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from anyllm_fast.config.address import Draft, read_models
+from anyllm_fast.config.google_file import LIBRARY, read_credentials
 from anyllm_fast.config.notes import info, quoted
 from anyllm_fast.config.settings import Auth, Backend, Google
 from anyllm_fast.config.urls import read_metadata_url
@@ -19,15 +18,6 @@ from anyllm_fast.errors import ConfigError
 
 _USUAL = ("gemini-2.5-pro", "gemini-2.5-flash")
 _NAME = re.compile(r"[A-Za-z0-9._:-]+")  # of a project or region; domain-scoped projects have a colon
-_FILE_LIMIT = 1 << 20
-_FILE_TYPES = (
-    "service_account",
-    "authorized_user",
-    "external_account",
-    "external_account_authorized_user",
-    "impersonated_service_account",
-)
-LIBRARY = "the google-auth library is missing: pip install 'anyllm-fast[vertex]'"
 
 
 def read_gemini(reader: Reader) -> Draft:
@@ -110,22 +100,6 @@ def _read_credentials_file(reader: Reader) -> tuple[str, dict[str, Any]]:
     if importlib.util.find_spec("google") is None or importlib.util.find_spec("google.auth") is None:
         reader.fail("BACKEND", f"BACKEND=vertex with '{path}': {LIBRARY}")
     return path, told
-
-
-def read_credentials(path: str) -> dict[str, Any]:
-    """What a credentials file says. Raises ConfigError, which names the file and shows nothing of what is in it."""
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_FILE_LIMIT)
-    except OSError as error:
-        raise ConfigError(f"cannot read '{path}': {error.strerror or error}") from None
-    try:
-        told = msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ConfigError(f"'{path}' is no JSON object") from None
-    if told.get("type") not in _FILE_TYPES:
-        raise ConfigError(f"'{path}' has no known type; it must be one of {', '.join(_FILE_TYPES)}")
-    return told
 
 
 def _well_known() -> str:

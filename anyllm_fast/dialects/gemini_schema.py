@@ -316,6 +316,8 @@ class _Rewrite:
 
     def _options(self, options: list[Any], out: Schema, where: Where, refs: tuple[str, ...], depth: int) -> None:
         rest = [option for option in options if not (isinstance(option, dict) and option.get("type") == "null")]
+        if any(option is True or option == {} for option in rest):
+            return  # one of them takes anything, so all of them do
         if len(rest) == 1 and isinstance(rest[0], dict):
             inner = self.node(rest[0], (where, "anyOf"), refs, depth + 1)
             out.update({name: value for name, value in inner.items() if name not in out})

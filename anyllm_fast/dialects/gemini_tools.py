@@ -228,7 +228,7 @@ def _write_function(tool: AnyTool, outgoing: Outgoing) -> Json | None:
         elif (schema := to_openapi(Raw(encode(_typed(tool.schema))), (tool.where, "schema"), outgoing.lose)).get("properties"):
             out["parameters"] = schema  # an object without properties is a 400: such a function takes no parameters
     if tool.strict is not None and bytes(tool.strict) == b"true":
-        outgoing.lose((tool.where, "strict"), "the target has no strict mode for one function")
+        outgoing.lose(tool.where, "the target has no strict mode for one function")
     if tool.cache is not None:
         outgoing.lose(tool.cache.where, "the target caches prompts unasked")
     outgoing.private({}, tool.private, tool.where)

@@ -16,7 +16,7 @@ from anyllm_fast.dialects.gemini_media import label_of, write_media
 from anyllm_fast.dialects.gemini_parts import EMPTY, made_id
 from anyllm_fast.dialects.gemini_signature import CALL, MEDIA, NAME, SKIP, TEXT, THOUGHT, split
 from anyllm_fast.dialects.gemini_tools import tool_name
-from anyllm_fast.neutral.losses import ROOT, Where
+from anyllm_fast.neutral.losses import Where
 from anyllm_fast.neutral.members import decode_object, joined, refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
@@ -81,9 +81,7 @@ class Conversation:
             content = _Content("user", None)
             content.parts, system = system, []
             kept.append(content)
-        if not kept and outgoing.request.turns:
-            raise refuse((ROOT, "messages"), "there is no text in them that could be sent")
-        if kept and kept[0].role == "model" and not outgoing.own:  # the API wants a user first
+        if not outgoing.own and turns and (not kept or kept[0].role == "model"):  # the API wants a user first
             opening = _Content("user", None)
             opening.parts = [{"text": "."}]
             kept.insert(0, opening)

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from anyllm_fast.dialects.openai_chat_reply import STOP_READ, STOP_WRITTEN, write_usage
+from anyllm_fast.dialects.openai_errors import ERRORS
 from anyllm_fast.errors import Kind
 from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
@@ -81,8 +82,6 @@ def write_usage_chunk(head: bytes, counts: Usage) -> bytes:
 
 def write_failure(failure: Failure) -> bytes:
     """The error as OpenAI sends it inside a stream. No [DONE] follows."""
-    from anyllm_fast.dialects.openai_chat import ERRORS  # that file imports wire, and wire imports this one
-
     kind, code = ERRORS[failure.kind]
     body = {"message": failure.message, "type": kind, "param": None, "code": failure.code or code}
     return b'data: {"error":%b}\n\n' % msgspec.json.encode(body)

@@ -1,4 +1,4 @@
-"""What happens once in an OpenAI Responses stream, or once per item: how it ends, errors, items. One source, called by both twins."""
+"""What happens once in an OpenAI Responses stream, or once per item: ends, errors. One source, called by both twins."""
 
 from __future__ import annotations
 
@@ -8,30 +8,12 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects import openai_responses_reply as whole_reply
-from anyllm_fast.dialects.citations import annotation_of, length_of
-from anyllm_fast.dialects.openai_responses_items_out import (
-    call_kind,
-    encrypted,
-    encrypted_redacted,
-    incomplete_reason,
-    item_id,
-    name_members,
-    raw_args,
-    response_object,
-    write_call,
-    write_media,
-    write_message,
-    write_reasoning,
-    write_refusal_part,
-    write_response,
-    write_summary_part,
-    write_text_part,
-)
+from anyllm_fast.dialects.openai_errors import ERRORS
+from anyllm_fast.dialects.openai_responses_items_out import incomplete_reason, response_object, write_response, write_usage
 from anyllm_fast.dialects.repair import ABSENT, in_stream_error, is_object, string
 from anyllm_fast.dialects.upstream_error import read_failure
 from anyllm_fast.dialects.whole import decode_members, says_something
 from anyllm_fast.errors import Kind
-from anyllm_fast.neutral.request import ToolForm
 from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
@@ -40,7 +22,7 @@ NO_TYPE: Final = "it has no type"
 NO_ITEM: Final = Failure("api", "the upstream sent arguments for a tool call that it had not begun", 502)
 KEPT_MAX: Final = 64 << 20
 """Bytes of text, reasoning and arguments in one reply: the last event says all of them again."""
-KEPT_TOO_MUCH: Final = Failure("api", f"the reply has more than {KEPT_MAX} bytes, which is what a Responses stream can repeat", 502)
+KEPT_TOO_MUCH: Final = Failure("api", f"the reply has more than the {KEPT_MAX} bytes that its last event could say again", 502)
 LAST_NUMBER: Final = (1 << 31) - 1
 """sequence_number of a failure that we put behind events of the upstream's own, which nobody counted: above all that came before,
 and within 32 bits for clients with typed integers."""
@@ -125,14 +107,29 @@ def image(raw: bytes) -> bytes:
 
 def unsaid(kind: bytes, raw: bytes) -> list[tuple[bytes, bytes]]:
     """Members of a finished item that the middle has no word for, as (name, value): `message.phase`."""
-    known = whole_reply.ITEM_MEMBERS.get(kind)
+    known = _MEMBERS.get(kind)
     if known is None:
         return []
     return [
         (b"%b.%b" % (kind, name.encode()), bytes(value))
         for name, value in decode_members(raw).items()
-        if name not in known and says_something(value, whole_reply.SAYS_NOTHING.get(name, ()))
+        if name not in known and says_something(value, _SAYS_NOTHING.get(name, ()))
     ]
+
+
+_KEPT: Final = frozenset({"id", "type", "status", "created_by"})
+_MEMBERS: Final = {
+    b"message": _KEPT | {"role", "content"},
+    b"reasoning": _KEPT | {"summary", "content", "encrypted_content"},
+    b"function_call": _KEPT | {"call_id", "name", "namespace", "arguments"},
+    b"custom_tool_call": _KEPT | {"call_id", "name", "namespace", "input"},
+    b"local_shell_call": _KEPT | {"call_id", "action"},
+    b"shell_call": _KEPT | {"call_id", "action", "environment"},
+    b"apply_patch_call": _KEPT | {"call_id", "operation"},
+    b"image_generation_call": _KEPT | {"result", "output_format", "size", "quality", "background", "action"},
+}
+"""By type of item: what is read of it, or says nothing of what is in it."""
+_SAYS_NOTHING: Final[dict[str, tuple[object, ...]]] = {"caller": ({"type": "direct"},), "async": (False,)}
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -156,8 +153,6 @@ def write_end(options: StreamOptions, number: int, output: bytes, end: tuple[Sto
 
 
 def _error(failure: Failure) -> bytes:
-    from anyllm_fast.dialects.openai_errors import ERRORS  # it imports nothing of wire, but the dialects do
-
     code = failure.code or ERRORS[failure.kind][1]
     if not code:
         code = "invalid_prompt" if failure.kind == "invalid_request" else "server_error"
@@ -167,15 +162,8 @@ def _error(failure: Failure) -> bytes:
 def write_failed(options: StreamOptions, number: int, counts: Usage, failure: Failure) -> bytes:
     """response.failed, which nothing follows. A stream that had not begun begins first: accumulators want it so."""
     start = write_start(options) if number == 0 else b""
-    usage = whole_reply_usage(counts)
-    response = response_object(options, b"failed", (_error(failure), b"null", usage), b"")
+    response = response_object(options, b"failed", (_error(failure), b"null", write_usage(counts)), b"")
     return start + event(b"response.failed", number or 2, b'"response":' + response)
-
-
-def whole_reply_usage(counts: Usage) -> bytes:
-    from anyllm_fast.dialects.openai_responses_items_out import write_usage
-
-    return write_usage(counts)
 
 
 def write_failure(failure: Failure) -> bytes:

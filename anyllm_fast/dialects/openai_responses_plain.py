@@ -37,14 +37,10 @@ SUMMARY: Final = b'"anyllm:summary:'
 """How `encrypted_content` begins where no vendor has encrypted it: the text of a summary follows."""
 
 _LINKS: Final = {
-    "type",
-    "id",
-    "call_id",
-    "status",
-    "execution",
-    "created_by",
-    "role",
-}  # what belongs to what
+    *("type", "id", "call_id", "status", "execution", "created_by", "role"),
+    *("file_id", "score", "container_id", "fingerprint"),
+}
+"""What belongs to what, and where OpenAI keeps it: no model is told that."""
 _EMPTY: Final = (b"[]", b"{}", b'""')
 _SEALED: Final = b'"gAAAA'  # how what OpenAI has encrypted begins
 
@@ -286,7 +282,7 @@ _SAYERS: Final[dict[str, tuple[Role, Callable[[_Item], Said]]]] = {
     "mcp_approval_response": ("user", _mcp_answer),
     "tool_search_call": ("assistant", _tool_search),
     "tool_search_output": ("assistant", _tools_found),
-    "additional_tools": ("user", _more_tools),
+    "additional_tools": ("system", _more_tools),
     "configuration_update": ("system", _configuration),
     "program": ("assistant", _program),
     "program_output": ("assistant", _program_output),

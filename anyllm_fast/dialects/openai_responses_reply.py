@@ -151,13 +151,13 @@ def read_reply(body: bytes, losses: Losses) -> Reply:
         _read_item(raw, ((ROOT, "output"), at), reply.parts, losses, hosted)
     reply.usage = count_all(response.get("usage", ABSENT), response.get("tool_usage", ABSENT))
     reply.stop_reason = _stop(response, reply.parts)
-    for name in _PRIVATE:
+    for name in PRIVATE:
         if name in response and says_something(response[name]):
             reply.parts.append(PrivatePart(b"response." + name.encode(), bytes(response[name])))
     return reply
 
 
-_PRIVATE: Final = ("moderation", "input_transformations", "prompt_cache_diagnostics")
+PRIVATE: Final = ("moderation", "input_transformations", "prompt_cache_diagnostics")
 """Members of a response that say something of the answer, and are not the request over again."""
 
 
@@ -198,39 +198,50 @@ def _read_item(raw: Raw, where: Where, parts: list[ReplyPart], losses: Losses, h
     item = decode_members(raw)
     kind = _type(item)
     if kind == b"message":
-        _left_over(item, _MESSAGE, where, losses)
+        _left_over(kind, item, where, losses)
         for at, part in enumerate(objects(item.get("content", ABSENT))):
             _read_part(part, ((where, "content"), at), parts, losses)
     elif kind == b"reasoning":
-        _left_over(item, _REASONING, where, losses)
+        _left_over(kind, item, where, losses)
         if thought := _read_reasoning(item):
             parts.append(thought)
     elif kind in _CALLS and string(item.get("call_id", ABSENT)) not in hosted:
-        _left_over(item, _CALL, where, losses)
+        _left_over(kind, item, where, losses)
         parts.append(_read_call(kind, item))
     elif kind == b"image_generation_call" and _span(item, "result"):
-        _left_over(item, _IMAGE, where, losses)
+        _left_over(kind, item, where, losses)
         parts.append(PrivatePart(b"media", read_image(item)))
     else:
         parts.append(PrivatePart(kind or b"item", bytes(raw)))
 
 
-_MESSAGE: Final = frozenset({"id", "type", "role", "status", "content"})
-_REASONING: Final = frozenset({"id", "type", "status", "summary", "content", "encrypted_content"})
 _CALL: Final = frozenset(
     {
         *("id", "type", "status", "call_id", "name", "namespace", "arguments", "input", "action", "operation", "environment"),
         "created_by",
     }
 )
-_IMAGE: Final = frozenset({"id", "type", "status", "result", "output_format", "size", "quality", "background", "action"})
-_SAYS_NOTHING: Final[dict[str, tuple[object, ...]]] = {"caller": ({"type": "direct"},), "async": (False,)}
+ITEM_MEMBERS: Final = {
+    b"message": frozenset({"id", "type", "role", "status", "content"}),
+    b"reasoning": frozenset({"id", "type", "status", "summary", "content", "encrypted_content"}),
+    b"image_generation_call": frozenset(
+        {"id", "type", "status", "result", "output_format", "size", "quality", "background", "action"}
+    ),
+    b"function_call": _CALL,
+    b"custom_tool_call": _CALL,
+    b"local_shell_call": _CALL,
+    b"shell_call": _CALL,
+    b"apply_patch_call": _CALL,
+}
+"""Members of items that the middle has a word for, or that say only how OpenAI keeps them. Others are losses."""
+SAYS_NOTHING: Final[dict[str, tuple[object, ...]]] = {"caller": ({"type": "direct"},), "async": (False,)}
 """Values that mean the same as none: dropping them loses nothing."""
 
 
-def _left_over(members: Members, known: frozenset[str], where: Where, losses: Losses) -> None:
+def _left_over(kind: bytes, members: Members, where: Where, losses: Losses) -> None:
+    known = ITEM_MEMBERS[kind]
     for name, raw in members.items():
-        if name not in known and says_something(raw, _SAYS_NOTHING.get(name, ())):
+        if name not in known and says_something(raw, SAYS_NOTHING.get(name, ())):
             losses.add((where, name), "only OpenAI Responses knows it")
 
 

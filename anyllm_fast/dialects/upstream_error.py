@@ -80,6 +80,13 @@ KINDS: dict[str, Kind] = {
     "InternalServerException": "api",
     "ModelErrorException": "api",
     "ModelStreamErrorException": "api",
+    # AWS inside a stream: :exception-type
+    "validationException": "invalid_request",
+    "throttlingException": "rate_limit",
+    "modelTimeoutException": "timeout",
+    "serviceUnavailableException": "overloaded",
+    "internalServerException": "api",
+    "modelStreamErrorException": "api",
     # vLLM, SGLang, llama.cpp, TGI
     "BadRequestError": "invalid_request",
     "AuthenticationError": "authentication",

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from anyllm_fast.config import Backend
-from anyllm_fast.config.google import LIBRARY, read_credentials
+from anyllm_fast.config.google_file import LIBRARY, read_credentials
 from anyllm_fast.errors import ConfigError, UpstreamBroken, UpstreamRefused, UpstreamUnreachable
 from anyllm_fast.providers.control import SECONDS, Asking, ask, client_options
 from anyllm_fast.providers.tokens import Token, Tokens
@@ -88,7 +88,10 @@ def open_credentials(path: str, told: dict[str, Any]) -> Any:
     elif kind == "external_account" and isinstance(source, dict) and "executable" in source:
         make = pluggable.Credentials.from_info
     try:
-        return make(told, scopes=[_SCOPE])
+        made = make(told, scopes=[_SCOPE])
+        if kind == "authorized_user" and "token_uri" in told:  # which the library takes for Google's own
+            made = made.with_token_uri(told["token_uri"])
+        return made
     except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"'{path}' cannot be used: {_short(error)}") from None
 

@@ -88,6 +88,7 @@ def in_order(api: str, made: dict[Speech, Surface], *, official: bool) -> Callab
     first = (responses, *(surface for surface in usual if surface is not responses))
     alone = tuple(surface for word, surface in made.items() if word != "chat")
 
+    @lru_cache(maxsize=1024)
     def surfaces(model: str) -> tuple[Surface, ...]:
         name = model.rsplit("/", 1)[-1].lower()
         if official and _NO_CHAT.match(name):

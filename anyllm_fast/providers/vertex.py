@@ -17,6 +17,7 @@ from anyllm_fast.providers.openai import profile_of as chat_profile
 from anyllm_fast.upstream.client import parse_origin
 
 _SAFE = "-._~@"
+_OWN_NAME = re.compile("[@/]")  # of a version, or of a publisher or resource: names that only Vertex has
 _RESOURCE = re.compile(r"(projects/[^/]+/locations/[^/]+/)?(endpoints/[^/]+|publishers/([^/]+)/models/[^/]+)")
 
 
@@ -28,6 +29,7 @@ def target(backend: Backend) -> Target:
     claude = (_claude(root, place),)
     others = (_chat(root, place),)
 
+    @lru_cache(maxsize=1024)
     def surfaces(model: str) -> tuple[Surface, ...]:
         publisher = _publisher(model)
         return claude if publisher == "anthropic" else native if publisher == "google" else others
@@ -37,7 +39,7 @@ def target(backend: Backend) -> Target:
         origin=origin,
         models=None,  # there is a list of publisher models, without those that are open to the project
         credentials=credentials_of(backend),
-        model_of=lambda requested: requested if "@" in requested else map_model(backend, requested),
+        model_of=lambda requested: requested if _OWN_NAME.search(requested) else map_model(backend, requested),
         surfaces=surfaces,
         sign=None if backend.api_key else google_token.open_tokens(backend).sign,
     )

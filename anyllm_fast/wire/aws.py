@@ -10,8 +10,8 @@ one frame, always. Bedrock sends two sorts of stream. In Converse's each event's
 InvokeModel's (`inner`) every payload is {"bytes": base64 of an event of the model's own dialect}: Anthropic's, which leave with
 the `event:` line that its clients need.
 
-A wrong checksum or length cannot be recovered from, because nothing marks where the next message begins: `failure` says so, nothing
-is raised.
+A wrong checksum or length cannot be recovered from, because nothing marks where the next message begins: `failure` says so, and
+nothing is raised.
 
 `AwsToSse` and `SseToAws` are the Python twins of native/aws.pxi and give the same bytes.
 """
@@ -347,7 +347,7 @@ class AwsWatch:
         self._watch = wire.open_watch(dialect, 2 * max_frame)
         self._before = wire.AwsToSse(max_frame, inner)
         self._behind = wire.SseToAws(inner)
-        self._held: list[bytes] = []
+        self._held: list[bytes] = []  # the beginning of a message
         self.committed = False
         self.ended = False
         self.failure: Failure | None = None
