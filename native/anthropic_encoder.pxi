@@ -1,15 +1,24 @@
 # The encoder of Anthropic Messages. Twin of dialects.anthropic_stream.AnthropicEncoder.
 
+cdef int put_tagged(Buf* b, str origin, Span opaque) except -1:
+    # A signature as it leaves for a client; `origin` is empty where it leaves as it is.
+    if not origin:
+        return put_span(b, opaque)
+    return put_bytes(b, shared("neutral.signatures").tagged(origin, to_bytes(opaque)))
+
+
 cdef class AnthropicEncoder(Ordered):
     """Twin of dialects.anthropic_stream.AnthropicEncoder."""
 
     cdef long long index
     cdef Buf piece  # how a delta of the open block begins
+    cdef str origin  # whose signatures they are, if not Anthropic's own
     cdef str why
     cdef bytes sequence
 
     def __init__(self, options):
         self.options = options
+        self.origin = shared("dialects.anthropic_ends").foreign(options.origin)
         self.index = -1
 
     def __dealloc__(self):
@@ -49,7 +58,7 @@ cdef class AnthropicEncoder(Ordered):
     cdef int write_seal(self, Span signature) except -1:
         self.put_delta(&self.out)
         put_text(&self.out, b'{"type":"signature_delta","signature":"')
-        put_span(&self.out, signature)
+        put_tagged(&self.out, self.origin, signature)
         return put_text(&self.out, b'"}}\n\n')
 
     cdef int write_close(self, int kind) except -1:
@@ -60,7 +69,7 @@ cdef class AnthropicEncoder(Ordered):
     cdef int write_redacted(self, Span data) except -1:
         self.begin()
         put_text(&self.out, b'{"type":"redacted_thinking","data":"')
-        put_span(&self.out, data)
+        put_tagged(&self.out, self.origin, data)
         put_text(&self.out, b'"}}\n\n')
         return self.write_close(CALL)
 
@@ -80,6 +89,8 @@ cdef class AnthropicEncoder(Ordered):
 
     cdef bint carry(self, Span name, Span raw) except -1:
         cdef object citation
+        if same(name, b"media"):
+            return self.write_image(raw)
         if same(name, b"annotation") and self.opened == TEXT:
             citation = shared("dialects.citations").citation_of(to_bytes(raw))
             if citation is None:
@@ -91,6 +102,16 @@ cdef class AnthropicEncoder(Ordered):
         put_text(&self.out, b'{"type":"citations_delta","citation":')
         put_span(&self.out, raw)
         put_text(&self.out, b"}}\n\n")
+        return True
+
+    cdef bint write_image(self, Span raw) except -1:
+        cdef object block = shared("dialects.media").image_block(to_bytes(raw))
+        if block is None or not self.turn_to(NOTHING):
+            return False
+        self.begin()
+        put_bytes(&self.out, block)
+        put_text(&self.out, b"}\n\n")
+        self.write_close(CALL)
         return True
 
     cdef int write_stop(self, str reason, bytes sequence) except -1:

@@ -9,7 +9,6 @@ from libc.string cimport memmove
 cdef enum:
     PRELUDE = 12
     TRAILER = 4
-    MAX_NAME = 255
 
 cdef enum:
     AWS_EVENT
@@ -95,8 +94,8 @@ cdef bint put_decoded(Buf* b, Span s) except -1:
     cdef unsigned char* q
     if s.n % 4:
         return False
-    if s.n and end[-1] == 61:
-        pads = 2 if end[-2] == 61 else 1
+    if s.n and (end - 1)[0] == 61:
+        pads = 2 if (end - 2)[0] == 61 else 1
     grow_for(b, s.n // 4 * 3)
     q = <unsigned char*>(b.p + b.n)
     if pads:

@@ -149,6 +149,8 @@ cdef class ChatDecoder(Decoder):
         cdef Span s
         if is_object(o[O_DELTA]):
             self.read_delta(o[O_DELTA], sink)
+        if is_object(o[O_LOGPROBS]):
+            self.read_logprobs(o[O_LOGPROBS], sink)
         s = string(o[O_FINISH])
         if s.n:
             self.effects += 1
@@ -167,7 +169,7 @@ cdef class ChatDecoder(Decoder):
         if piece == LIKE_CONTENT:
             return self.say(s, sink)
         if piece == LIKE_ARGS:
-            return self.on_call(index, nothing(), nothing(), s, sink)
+            return self.on_call(index, nothing(), nothing(), s, False, sink)
         return self.think(piece - LIKE_REASONING_CONTENT + MARK_REASONING_CONTENT, s, sink)
 
     cdef inline void note(self, int piece, Span s, long long index) noexcept:
@@ -199,22 +201,57 @@ cdef class ChatDecoder(Decoder):
             self.read_call(item, sink)
         if is_object(d[T_FUNCTION]):
             self.effects += 2
-            self.read_function(LEGACY, nothing(), d[T_FUNCTION], sink)
+            self.read_function(LEGACY, nothing(), d[T_FUNCTION], False, sink)
         item = nothing()
         while next_object(d[T_ANNOTATIONS], &item):
             self.effects += 2
             sink.on_private(text(b"annotation"), item)
-        self.read_media(text(b"audio"), d[T_AUDIO], sink)
-        self.read_media(text(b"images"), d[T_IMAGES], sink)
+        item = nothing()
+        while next_object(d[T_IMAGES], &item):
+            self.effects += 2
+            self.read_image(item, sink)
+        if is_object(d[T_AUDIO]):
+            self.effects += 2
+            self.read_audio(d[T_AUDIO], sink)
         return 0
 
-    cdef int read_media(self, Span name, Span raw, Sink sink) except -1:
-        if is_object(raw) or is_array(raw):
-            self.effects += 2
-            self.settle(sink)
-            self.came = True
-            sink.on_private(name, raw)
+    cdef int read_logprobs(self, Span raw, Sink sink) except -1:
+        cdef Span[2] l
+        cdef Span item = nothing()
+        self.effects += 2
+        read_members(raw, LOGPROBS, 2, l)
+        if next_object(l[0], &item):
+            sink.on_private(text(b"logprobs"), l[0])
+        item = nothing()
+        if next_object(l[1], &item):
+            sink.on_private(text(b"logprobs.refusal"), l[1])
         return 0
+
+    cdef int read_image(self, Span raw, Sink sink) except -1:
+        # A generated picture; one that only has an address goes as the Markdown of it.
+        cdef bytes shown, url
+        shown, url = shared("dialects.media").read_image(to_bytes(raw))
+        if shown:
+            self.show(shown, sink)
+        elif url:
+            url = b"![image](%b)" % url
+            self.say(span_of(url), sink)
+        return 0
+
+    cdef int read_audio(self, Span raw, Sink sink) except -1:
+        # What is said as text, and the samples that it sounds like.
+        cdef Span[2] a
+        read_members(raw, AUDIO, 2, a)
+        self.say(string(a[1]), sink)
+        if string(a[0]).n:
+            generated = shared("dialects.media")
+            self.show(generated.media(generated.SAMPLES, to_bytes(string(a[0]))), sink)
+        return 0
+
+    cdef int show(self, bytes shown, Sink sink) except -1:
+        self.settle(sink)
+        self.came = True
+        return sink.on_private(text(b"media"), span_of(shown))
 
     cdef int say(self, Span s, Sink sink) except -1:
         if s.n:
@@ -341,28 +378,37 @@ cdef class ChatDecoder(Decoder):
     # -- calls ----------------------------------------------------------------------------------------------------------
 
     cdef int read_call(self, Span raw, Sink sink) except -1:
-        cdef Span[3] t
+        cdef Span[5] t
         cdef Span[2] f
         cdef long long index
-        read_members(raw, TOOL, 3, t)
+        cdef bint custom
+        read_members(raw, TOOL, 5, t)
         index = number(t[0])
-        read_members(t[2], FUNCTION, 2, f)
+        custom = is_object(t[4])
+        if custom:
+            read_members(t[4], CUSTOM, 2, f)
+        else:
+            read_members(t[2], FUNCTION, 2, f)
         if index >= 0 and not string(t[1]).n and not string(f[0]).n and string(f[1]).n:
             self.note(LIKE_ARGS, string(f[1]), index)
         else:
             self.effects += 2
-        return self.read_function(NO_INDEX if index < 0 else index, string(t[1]), t[2], sink)
+        if index < 0:
+            index = NO_INDEX
+        if custom:
+            return self.on_call(index, string(t[1]), string(f[0]), string(f[1]), True, sink)
+        return self.read_function(index, string(t[1]), t[2], same(string(t[3]), b"custom"), sink)
 
-    cdef int read_function(self, long long index, Span ident, Span function, Sink sink) except -1:
+    cdef int read_function(self, long long index, Span ident, Span function, bint custom, Sink sink) except -1:
         cdef Span[2] f
         cdef bytes escaped
         read_members(function, FUNCTION, 2, f)
         if is_object(f[1]):
             escaped = shared("neutral.spans").escaped(to_bytes(f[1]))
-            return self.on_call(index, ident, string(f[0]), span_of(escaped), sink)
-        return self.on_call(index, ident, string(f[0]), string(f[1]), sink)
+            return self.on_call(index, ident, string(f[0]), span_of(escaped), custom, sink)
+        return self.on_call(index, ident, string(f[0]), string(f[1]), custom, sink)
 
-    cdef int on_call(self, long long index, Span ident, Span name, Span args, Sink sink) except -1:
+    cdef int on_call(self, long long index, Span ident, Span name, Span args, bint custom, Sink sink) except -1:
         cdef Slot* slot
         if self.over:
             return 0
@@ -372,6 +418,7 @@ cdef class ChatDecoder(Decoder):
             if self.calls.count >= MAX_CALLS or index >= MAX_CALLS:
                 return self.failed(shared("dialects.repair").TOO_MANY_CALLS, sink)
             slot = self.calls.add(index)
+            slot.custom = custom
         if not self.calls.feed(slot, ident, name, args, sink):
             self.failed(shared("dialects.repair").HELD_TOO_MUCH, sink)
         return 0

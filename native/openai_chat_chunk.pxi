@@ -20,6 +20,7 @@ cdef enum:
     O_MATCHED
     O_USAGE
     O_ERROR
+    O_LOGPROBS
     CHOICE_NAMES
 
 cdef enum:
@@ -52,14 +53,17 @@ cdef Name[CHOICE_NAMES] CHOICE
 cdef Name[CHAT_DELTA_NAMES] CHAT_DELTA
 cdef Name[BLOCK_NAMES] BLOCK
 cdef Name[4] PART
-cdef Name[3] TOOL
+cdef Name[5] TOOL
 cdef Name[2] FUNCTION
+cdef Name[2] CUSTOM
+cdef Name[2] LOGPROBS
+cdef Name[2] AUDIO
 cdef Name[5] CHAT_USAGE
 cdef Name[5] CHAT_DETAILS
 cdef Name[1] GROQ
 
 fill(CHUNK, (b"id", b"model", b"choices", b"usage", b"x_groq", b"error", b"object", b"message", b"obfuscation"))
-fill(CHOICE, (b"index", b"delta", b"finish_reason", b"stop_reason", b"matched_stop", b"usage", b"error"))
+fill(CHOICE, (b"index", b"delta", b"finish_reason", b"stop_reason", b"matched_stop", b"usage", b"error", b"logprobs"))
 fill(
     CHAT_DELTA,
     (
@@ -69,8 +73,11 @@ fill(
 )
 fill(BLOCK, (b"index", b"type", b"thinking", b"text", b"summary", b"signature", b"data"))
 fill(PART, (b"type", b"text", b"refusal", b"thinking"))
-fill(TOOL, (b"index", b"id", b"function"))
+fill(TOOL, (b"index", b"id", b"function", b"type", b"custom"))
 fill(FUNCTION, (b"name", b"arguments"))
+fill(CUSTOM, (b"name", b"input"))
+fill(LOGPROBS, (b"content", b"refusal"))
+fill(AUDIO, (b"data", b"transcript"))
 fill(
     CHAT_USAGE,
     (b"prompt_tokens", b"completion_tokens", b"prompt_tokens_details", b"completion_tokens_details", b"prompt_cache_hit_tokens"),

@@ -24,6 +24,9 @@ cdef class ChatEncoder(Ordered):
     """Twin of dialects.openai_chat_stream.ChatEncoder."""
 
     cdef bytes head
+    cdef str origin  # whose signatures they are, if not Anthropic's
+    cdef object custom  # calls of free-form tools; None if the client has no such tool
+    cdef long long images
     cdef Buf delta  # how every chunk with a delta begins
     cdef long long thought
     cdef long long length
@@ -36,6 +39,9 @@ cdef class ChatEncoder(Ordered):
         self.interleaves = True
         self.options = options
         self.head = shared("dialects.openai_chat_ends").chunk_head(options)
+        self.origin = shared("dialects.openai_chat_ends").foreign(options.origin)
+        if options.forms:
+            self.custom = shared("dialects.openai_chat_custom").CustomCalls(options.forms)
         self.delta.n = 0
         put_bytes(&self.delta, self.head)
         put_text(&self.delta, b'"choices":[{"index":0,"delta":{')
@@ -87,7 +93,7 @@ cdef class ChatEncoder(Ordered):
         put_text(&self.out, b'"thinking_blocks":[{"index":')
         put_int(&self.out, self.thought)
         put_text(&self.out, b',"type":"thinking","thinking":"","signature":"')
-        put_span(&self.out, signature)
+        put_tagged(&self.out, self.origin, signature)
         put_text(&self.out, b'"}]')
         return self.close()
 
@@ -103,12 +109,15 @@ cdef class ChatEncoder(Ordered):
         put_text(&self.out, b'"thinking_blocks":[{"index":')
         put_int(&self.out, self.thought)
         put_text(&self.out, b',"type":"redacted_thinking","data":"')
-        put_span(&self.out, data)
+        put_tagged(&self.out, self.origin, data)
         put_text(&self.out, b'"}]')
         self.thought += 1
         return self.close()
 
     cdef int write_call(self, int count, Span ident, Span name) except -1:
+        if self.custom is not None and self.custom.begin(count, to_bytes(name)):
+            write_custom_call = shared("dialects.openai_chat_custom").write_custom_call
+            return self.write_entry(write_custom_call(count, to_bytes(ident), to_bytes(name)))
         self.begin()
         put_text(&self.out, b'"tool_calls":[{"index":')
         put_int(&self.out, count)
@@ -119,7 +128,23 @@ cdef class ChatEncoder(Ordered):
         put_text(&self.out, b'","arguments":""}}]')
         return self.close()
 
+    cdef int write_entry(self, bytes entry) except -1:
+        # An entry of tool_calls that was made in Python.
+        self.begin()
+        put_text(&self.out, b'"tool_calls":[')
+        put_bytes(&self.out, entry)
+        put_text(&self.out, b"]")
+        return self.close()
+
     cdef int write_args(self, int count, Span s) except -1:
+        cdef object said
+        if self.custom is not None and self.custom.has(count):
+            said = self.custom.feed(count, to_bytes(s))
+            if isinstance(said, Failure):
+                self.on_fail(said)
+            elif said:
+                self.write_entry(said)
+            return 0
         self.begin()
         put_text(&self.out, b'"tool_calls":[{"index":')
         put_int(&self.out, count)
@@ -136,7 +161,23 @@ cdef class ChatEncoder(Ordered):
             self.turn_to(self.opened)
             self.write_annotation(raw)
             return True
-        return False
+        if (same(name, b"logprobs") or same(name, b"logprobs.refusal")) and begins(raw, b"["):
+            self.turn_to(self.opened)
+            put_bytes(&self.out, self.head)
+            put_bytes(&self.out, shared("dialects.openai_chat_ends").write_logprobs(to_bytes(name), to_bytes(raw)))
+            return True
+        return same(name, b"media") and self.write_media(raw)
+
+    cdef bint write_media(self, Span raw) except -1:
+        cdef bytes delta = shared("dialects.openai_chat_ends").write_media(to_bytes(raw), self.images, self.options)
+        if not delta:
+            return False
+        self.turn_to(self.opened)
+        self.begin()
+        put_bytes(&self.out, delta)
+        self.close()
+        self.images += 1
+        return True
 
     cdef int write_citations(self, long long began) except -1:
         # The citations of a text, once it is known where it ends.
@@ -166,6 +207,9 @@ cdef class ChatEncoder(Ordered):
         return self.close()
 
     cdef int write_stop(self, str reason, bytes sequence) except -1:
+        if self.custom is not None:
+            for entry in self.custom.rest():
+                self.write_entry(entry)
         self.write_citations(self.length)
         ends = shared("dialects.openai_chat_ends")
         return put_bytes(&self.out, ends.write_stop(self.head, reason, sequence, bool(self.refused)))

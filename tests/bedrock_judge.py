@@ -1,4 +1,4 @@
-"""botocore as the judge of Converse (what boto3 sends and reads, what fits the service model), and requests carried in one line."""
+"""botocore as the judge of Converse: what boto3 sends and reads, what fits the service model; and requests in one line."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ def _complete_media(part: dict[str, Any]) -> None:
 
 
 def reply(body: dict[str, Any]) -> None:
-    """Completes a generated reply in place. Beside every part there is a text, so that there is an answer without the part too."""
+    """Completes a generated reply in place. Beside every part there is a text, so that there is an answer without it too."""
     if "usageMetadata" in body:
         body["usageMetadata"].setdefault("promptTokenCount", 101)
     if "blockReason" in body.get("promptFeedback", {}):

@@ -197,6 +197,10 @@ def chat_call(ident: str) -> st.SearchStrategy[Json]:
     return node({"id": ident, "type": "function", "function": node({"name": NAME, "arguments": arguments})})
 
 
+def custom_call(ident: str) -> st.SearchStrategy[Json]:
+    return node({"id": ident, "type": "custom", "custom": node({"name": NAME, "input": TEXT})})
+
+
 def chat_result(ident: str) -> st.SearchStrategy[Json]:
     return node({"role": "tool", "tool_call_id": ident, "content": TEXT | st.lists(C_TEXT, min_size=1, max_size=2)})
 
@@ -214,7 +218,10 @@ def chat_turns(draw: st.DrawFn, rounds: st.SearchStrategy[int], *, foreign: bool
         messages.append(draw(user))
         calls = [draw(chat_call(f"call_{number}_{index}")) for index in range(draw(st.integers(0, 2)))]
         said = WORDS | st.lists(C_TEXT | node({"type": "refusal", "refusal": WORDS}), min_size=1, max_size=2)
-        answer = draw(node({"role": "assistant", "content": said}, {**reasons, "name": NAME, "refusal": WORDS}))
+        shown = {"images": st.lists(C_IMAGE, min_size=1, max_size=2)} if foreign else {}
+        answer = draw(node({"role": "assistant", "content": said}, {**reasons, **shown, "name": NAME, "refusal": WORDS}))
+        if foreign and draw(st.booleans()):
+            calls.append(draw(custom_call(f"call_{number}_free")))
         messages.append({**answer, "tool_calls": calls} if calls else answer)
         messages += [draw(chat_result(call["id"])) for call in calls]
     messages.append(draw(user))
@@ -225,7 +232,11 @@ C_TOOL = node(
     {"type": "function", "function": node({"name": NAME}, {"description": TEXT, "parameters": SCHEMA, "strict": st.booleans()})}
 )
 C_CUSTOM = node({"type": "custom", "custom": node({"name": NAME}, {"description": TEXT, "format": st.just({"type": "text"})})})
-C_CHOICE = st.sampled_from(["none", "auto", "required"]) | node({"type": "function", "function": node({"name": NAME})})
+C_CHOICE = (
+    st.sampled_from(["none", "auto", "required"])
+    | node({"type": "function", "function": node({"name": NAME})})
+    | node({"type": "custom", "custom": node({"name": NAME})})
+)
 C_PARAMS: Json = {
     "max_completion_tokens": st.integers(1, 9999),
     "max_tokens": st.integers(1, 9999),
@@ -244,9 +255,16 @@ C_PARAMS: Json = {
     "stream_options": node({"include_usage": True}, {"include_obfuscation": st.booleans()}),
     "web_search_options": node({}, {"search_context_size": st.sampled_from(["low", "medium"])}),
     "n": st.integers(1, 2),
-    "seed": st.integers(0, 99),
+    "seed": st.integers(-99, 99),
+    "presence_penalty": st.floats(-2, 2),
+    "frequency_penalty": st.sampled_from([0, 0.0, 1]),
     "logprobs": st.booleans(),
-    "metadata": st.just({"a": "b"}),
+    "top_logprobs": st.integers(0, 5),
+    "verbosity": st.sampled_from(["low", "medium"]),
+    "metadata": st.sampled_from([{}, {"a": "b"}]),
+    "store": st.booleans(),
+    "prompt_cache_key": TEXT,
+    "prompt_cache_retention": st.sampled_from(["in_memory", "24h"]),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from anthropic.types import Message
 from hypothesis import given
@@ -14,7 +15,7 @@ from anyllm_fast import wire
 from anyllm_fast.dialects.anthropic import ANTHROPIC
 from anyllm_fast.dialects.anthropic_reply import read_reply, read_usage, write_input, write_reply
 from anyllm_fast.neutral.losses import Losses
-from anyllm_fast.neutral.reply import CallPart, PrivatePart, Recorder, RefusalPart, Reply, TextPart, ThinkingPart
+from anyllm_fast.neutral.reply import CallPart, PrivatePart, Recorder, RedactedPart, RefusalPart, Reply, TextPart, ThinkingPart
 from anyllm_fast.neutral.usage import Usage
 from tests.replies import CITED, IDENT, OPTIONS, REDACTED, THINKING, USAGE, calls, decode, span, stream
 
@@ -226,3 +227,18 @@ def test_text_that_is_not_sound_is_mended_not_refused() -> None:
 
 def test_thinking_without_a_signature_is_thinking_all_the_same() -> None:
     assert read(message({"type": "thinking", "thinking": "t"}))[0].parts == [ThinkingPart(b"t", b"")]
+
+
+def test_what_another_vendor_signed_leaves_with_its_name() -> None:
+    reply = Reply(parts=[ThinkingPart(b"hm", b"S"), RedactedPart(b"D")])
+    options = msgspec.structs.replace(OPTIONS, origin="gemini")
+    content = json.loads(write_reply(reply, options, Losses()))["content"]
+    assert [block.get("signature", block.get("data")) for block in content] == ["anyllm:gemini:S", "anyllm:gemini:D"]
+
+
+def test_a_private_part_of_another_dialect_is_no_block_whatever_it_looks_like() -> None:
+    reply = Reply(parts=[PrivatePart(b"web_search_call", b'{"type":"web_search_call"}'), PrivatePart(b"container", b"{}")])
+    losses = Losses()
+    written = json.loads(write_reply(reply, msgspec.structs.replace(OPTIONS, origin="openai_responses"), losses))
+    assert written["content"] == [] and "container" not in written
+    assert {path for path, _ in losses} == {"web_search_call", "container"}

@@ -357,10 +357,11 @@ class TestTurns:
         )
 
     def test_a_block_that_cannot_be_said_is_refused(self) -> None:
-        assert refusal(to_chat, asked([{"type": "container_upload", "file_id": "f"}])).startswith(
-            "messages.0.content.0: a container"
-        )
         assert refusal(to_chat, asked([{"type": "of_tomorrow"}])).startswith("messages.0.content.0: a of_tomorrow part cannot")
+
+    def test_a_file_of_the_container_is_told_of_and_announced(self) -> None:
+        sent, losses = to_chat(asked([{"type": "container_upload", "file_id": "f"}]))
+        assert sent["messages"][0]["content"] == "[file f]" and set(losses) == {"messages.0.content.0.file_id"}
 
 
 class TestMedia:
@@ -381,15 +382,17 @@ class TestMedia:
         content = messages(asked([{"type": "document", "source": source, "title": "T"}]))[0]["content"]
         assert [part["text"] for part in content] == ["Document: T", "words"]
 
-    def test_what_only_anthropic_could_fetch_is_refused(self) -> None:
+    def test_a_document_that_only_anthropic_could_fetch_is_named_and_that_is_announced(self) -> None:
         link = {"type": "url", "url": "https://example.com/a.pdf"}
-        assert refusal(to_chat, asked([{"type": "document", "source": link}])).startswith(
-            "messages.0.content.0: the target takes no"
-        )
+        sent, losses = to_chat(asked([{"type": "document", "source": link, "title": "T"}]))
+        assert sent["messages"][0]["content"] == "Document: T\nhttps://example.com/a.pdf"
+        assert set(losses) == {"messages.0.content.0"}
+
+    def test_a_file_of_the_backends_own_stays_one(self) -> None:
         file = {"type": "file", "file_id": "file_1"}
-        assert refusal(to_chat, asked([{"type": "image", "source": file}])).startswith(
-            "messages.0.content.0: the target takes an image"
-        )
+        assert messages(asked([{"type": "image", "source": file}]))[0]["content"] == [
+            {"type": "file", "file": {"file_id": "file_1"}}
+        ]
         assert messages(asked([{"type": "document", "source": file}]))[0]["content"][0]["file"] == {"file_id": "file_1"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from anyllm_fast.dialects.order import Balance
@@ -13,6 +14,7 @@ from anyllm_fast.neutral.stream import Failure
 from anyllm_fast.neutral.usage import Usage
 from tests.streams import (
     DONE,
+    OPTIONS,
     blocks,
     chunk,
     deltas,
@@ -398,3 +400,27 @@ def test_arguments_are_complete_when_their_brackets_are(twin: Any, pieces: list[
     made.take()
     made.text(b"x")
     assert balance.complete is complete and (made.take() != b"") is complete
+
+
+def test_what_another_vendor_signed_leaves_with_its_name(twin: Any) -> None:
+    for origin, tag in (("bedrock", b"anyllm:bedrock:"), ("anthropic", b""), ("", b"")):
+        for dialect in ("anthropic", "openai_chat"):
+            made = encoder(twin, dialect, msgspec.structs.replace(OPTIONS, origin=origin))
+            made.thinking(b"hm")
+            made.seal(b"S")
+            made.redacted(b"D")
+            made.seal(b"anyllm:reasoning")
+            made.end()
+            out = made.take()
+            assert b'"signature":"%bS"' % tag in out and b'"data":"%bD"' % tag in out and b'"signature":"anyllm:reasoning"' in out
+
+
+def test_nothing_that_one_client_lacks_keeps_a_block_open(twin: Any) -> None:
+    made = encoder(twin, "anthropic")
+    made.tool(0, b"c", b"f")
+    made.private(b"media", b'{"media_type":"image/png","data":"AA=="}')
+    made.private(b"logprobs", b"[]")
+    made.args(0, b"{}")
+    made.end()
+    assert [block["type"] for block in blocks(made.take())] == ["tool_use", "image"]
+    assert made.losses == ["logprobs"]

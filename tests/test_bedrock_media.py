@@ -38,12 +38,9 @@ def test_images_of_every_format_pass_both_ways(form: str) -> None:
 
 def test_what_the_target_cannot_fetch_is_refused_with_its_path() -> None:
     image = {"type": "image", "source": {"type": "url", "url": "https://a/b.png"}}
-    assert where_refused("anthropic", "bedrock", asked([image])) == "messages.0.content.0"
-    assert (
-        where_refused("anthropic", "bedrock", asked([document({"type": "url", "url": "https://a/b.pdf"})]))
-        == "messages.0.content.0"
-    )
-    assert where_refused("anthropic", "bedrock", asked([document({"type": "file", "file_id": "f"})])) == "messages.0.content.0"
+    page, held = document({"type": "url", "url": "https://a/b.pdf"}), document({"type": "file", "file_id": "f"})
+    for part in (image, page, held):
+        assert where_refused("anthropic", "bedrock", asked([part])) == "messages.0.content.0"
 
 
 def test_places_in_s3_pass_natively() -> None:
@@ -60,7 +57,7 @@ def test_document_names_fit_and_differ() -> None:
     out, losses = from_anthropic(asked([pdf(**({} if title is None else {"title": title})) for title in titles]))
     names = [each["name"] for each in documents(out)]
     assert names == ["John s report", "a", "a 2", "document", "x" * 200, "document 2"]
-    assert set(losses) == {"messages.0.content.0", "messages.0.content.4", "messages.0.content.5"} or len(losses) <= 3
+    assert set(losses) == {"messages.0.content.0", "messages.0.content.4", "messages.0.content.5"}
 
 
 def test_a_document_never_comes_without_a_text() -> None:
@@ -95,9 +92,8 @@ def test_plain_text_is_a_txt_file() -> None:
 def test_context_and_citations_are_claudes() -> None:
     body = asked([pdf(title="t", context="about", citations={"enabled": True})])
     out, losses = from_anthropic(body, CLAUDE)
-    assert documents(out) == [
-        {"name": "t", "context": "about", "citations": {"enabled": True}, "format": "pdf", "source": {"bytes": "AAAA"}}
-    ]
+    said_to_claude = {"name": "t", "context": "about", "citations": {"enabled": True}}
+    assert documents(out) == [{**said_to_claude, "format": "pdf", "source": {"bytes": "AAAA"}}]
     assert losses == {}
     out, losses = from_anthropic(body)
     assert out["messages"][0]["content"][0] == {"text": "about"}

@@ -7,10 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import Losses
-from anyllm_fast.neutral.request import Request, Text, Turn
+from anyllm_fast.neutral.request import Part, Request, Text, Thinking, Turn
 from anyllm_fast.neutral.signatures import redacted, tagged
 from tests.bedrock_judge import (
     CLAUDE,
@@ -222,21 +223,38 @@ def test_every_familys_settings_of_reasoning_are_understood(fields: Json, writte
 
 
 THOUGHT = {"type": "thinking", "thinking": "t", "signature": "SIG"}
-REDACTED = {"type": "redacted_thinking", "data": "QUJD"}
 
 
-def test_claudes_thinking_goes_back_to_claude_wherever_it_was_signed() -> None:
-    out, losses = from_anthropic(
-        talked(user("q"), assistant([THOUGHT, REDACTED, *[{"type": "text", "text": "a"}]]), user("b")), CLAUDE
-    )
-    assert (
-        out["messages"][1]["content"][:2]
-        == [
-            {"reasoningContent": {"reasoningText": {"text": "t", "signature": "SIG"}}},
-            {"reasoningContent": {"redactedContent": "QUJD"}},
-        ]
-        or losses
-    )  # a reader that does not name the origin leaves them out, and says so
+def thought(origin: str) -> Request:
+    """A conversation with signed and with redacted thinking of an upstream of that dialect."""
+    parts: list[Part] = [
+        Thinking(text=_raw('"t"'), signature=_raw('"SIG"'), origin=origin, where=((), "one")),
+        Thinking(text=_raw('"QUJD"'), redacted=True, origin=origin, where=((), "two")),
+        Text(text=_raw('"a"')),
+    ]
+    user_turn = Turn(role="user", parts=[Text(text=_raw('"q"'))])
+    return Request(model="m", source="x", turns=[user_turn, Turn(role="assistant", parts=parts), user_turn])
+
+
+@pytest.mark.parametrize(("origin", "profile"), [("anthropic", CLAUDE), ("bedrock", CLAUDE), ("bedrock", PLAIN)])
+def test_thinking_goes_back_to_the_model_that_signed_it(origin: str, profile: Profile) -> None:
+    """Claude's is Claude's wherever it ran."""
+    losses = Losses()
+    out = json.loads(SOURCES["bedrock"].write_request(thought(origin), "m", profile, losses))
+    assert out["messages"][1]["content"] == [
+        {"reasoningContent": {"reasoningText": {"text": "t", "signature": "SIG"}}},
+        {"reasoningContent": {"redactedContent": "QUJD"}},
+        {"text": "a"},
+    ]
+    assert not losses
+
+
+@pytest.mark.parametrize(("origin", "profile"), [("anthropic", PLAIN), ("gemini", CLAUDE), ("", CLAUDE)])
+def test_thinking_that_the_target_has_not_signed_is_left_out_and_said(origin: str, profile: Profile) -> None:
+    losses = Losses()
+    out = json.loads(SOURCES["bedrock"].write_request(thought(origin), "m", profile, losses))
+    assert out["messages"][1]["content"] == [{"text": "a"}]
+    assert {path for path, _ in losses} == {"one", "two"}
 
 
 def test_foreign_thinking_is_left_out_and_said() -> None:
@@ -337,6 +355,4 @@ def test_a_tier_is_said_in_the_apis_words() -> None:
 
 
 def _raw(text: str) -> Any:
-    from msgspec import Raw
-
     return Raw(text.encode())

@@ -155,6 +155,32 @@ def test_check_says_what_is_in_force_and_from_where_and_shows_no_secret(tmp_path
         assert secret not in done.stdout + done.stderr
 
 
+def test_check_says_where_each_client_would_go_on_any_backend(tmp_path: Path) -> None:
+    environ = {"BACKEND": "gemini", "GEMINI_API_KEY": SECRET, "GEMINI_BASE_URL": "http://h:1", "PROXY_API_KEYS": "k"}
+    done = command("check", cwd=tmp_path, environ=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = "http://h:1/v1beta/models/gemini-2.5-pro:generateContent"
+    for wanted in (
+        f"POST /v1/messages               translated to generateContent   {path}",
+        f"POST /v1beta/models/...         as it is                        {path}",
+        "GET  /v1/models                 the backend's list              http://h:1/v1beta/models?pageSize=1000",
+        "claude-haiku-4-5                gemini-2.5-flash  (generateContent)",
+    ):
+        assert wanted in done.stdout, done.stdout
+    assert "GROQ_API_KEY" not in done.stdout
+    assert SECRET not in done.stdout
+
+
+def test_check_opens_what_a_worker_would_open(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    path.write_text('{"type":"service_account","private_key":"no key","client_email":"a@b","token_uri":"http://h"}')
+    environ = {"BACKEND": "vertex", "VERTEX_PROJECT": "p", "GOOGLE_APPLICATION_CREDENTIALS": str(path), "PROXY_API_KEYS": "k"}
+    done = command("check", cwd=tmp_path, environ=environ)
+    assert done.returncode == 1
+    assert f"'{path}' cannot be used: " in done.stdout
+    assert done.stdout.endswith("serve would not start\n")
+
+
 def test_check_shows_all_mistakes_and_exits_with_1(tmp_path: Path) -> None:
     done = command("check", cwd=tmp_path, environ={"LISTEN_PORT": "x", "LOG_BODIES": "yes"})
     assert done.returncode == 1

@@ -57,7 +57,7 @@ def gone(pid: int, patience: float = PATIENCE) -> bool:
     ("environ", "error"),
     [
         ({"LISTEN_PORT": "x"}, "LISTEN_PORT must be a number in 1-65535, got 'x'"),
-        ({"BACKEND": "azure"}, "BACKEND=azure is known but not available in this version; it has openai, anthropic, demo"),
+        ({"BACKEND": "azure"}, "AZURE_OPENAI_ENDPOINT is required when BACKEND=azure"),
         (
             {"LISTEN_PORT": "x", "LOG_BODIES": "y"},
             "LISTEN_PORT must be a number in 1-65535, got 'x' (and 1 more: anyllm-fast check)",

@@ -189,6 +189,8 @@ def test_variables_of_another_backend_are_named_and_those_that_others_own_only_m
 def test_what_several_backends_read_is_not_called_unused() -> None:
     notes = read({"BACKEND": "gemini", "GEMINI_API_KEY": "k", "BIG_MODEL": "gemini-3-pro", "OPENAI_API_KEY": "k"}).notes
     assert [(note.level, note.about) for note in notes if "not used" in note.text] == [("info", "OPENAI_API_KEY")]
+    environ = {"BACKEND": "vertex", "VERTEX_PROJECT": "p", "GOOGLE_ACCESS_TOKEN": "t", "GOOGLE_API_KEY": "k"}
+    assert [note.about for note in read(environ).notes if "not used" in note.text] == ["GOOGLE_API_KEY"]
 
 
 def test_what_a_host_speaks_can_be_said() -> None:

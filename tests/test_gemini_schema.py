@@ -206,11 +206,3 @@ SCHEMAS: st.SearchStrategy[Any] = st.recursive(
 def test_any_schema_becomes_one_of_the_subset(schema: Any) -> None:
     if isinstance(schema, dict):
         subset(schema)
-
-
-@settings(deadline=None, max_examples=100)
-@given(schema=SCHEMAS)
-def test_a_schema_of_the_subset_is_read_back_and_written_the_same(schema: Any) -> None:
-    if isinstance(schema, dict):
-        once = subset(schema)[0]
-        assert subset(plain(once))[0].keys() >= once.keys() - {"format", "propertyOrdering"}

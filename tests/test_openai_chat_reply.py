@@ -12,7 +12,8 @@ from openai.types.chat import ChatCompletion
 
 from anyllm_fast import wire
 from anyllm_fast.dialects.openai_chat import OPENAI_CHAT
-from anyllm_fast.dialects.openai_chat_reply import read_reply, read_usage, write_reply
+from anyllm_fast.dialects.openai_chat_reply import read_reply, write_reply
+from anyllm_fast.dialects.openai_chat_usage import read_usage
 from anyllm_fast.neutral.losses import Losses
 from anyllm_fast.neutral.reply import (
     CallPart,

@@ -255,9 +255,9 @@ async def test_a_token_that_google_refuses_is_told_with_the_file(tmp_path: Path)
 
 
 async def test_an_endpoint_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
-    with pytest.raises(UpstreamUnreachable, match="cannot reach http://127.0.0.1:1"):
+    with pytest.raises(UpstreamUnreachable, match=r"cannot reach http://127\.0\.0\.1:1"):
         await signed(vertex("http://127.0.0.1:1"))
-    with pytest.raises(UpstreamUnreachable, match=r"no token for '.*service\.json': cannot reach http://127.0.0.1:1/token"):
+    with pytest.raises(UpstreamUnreachable, match=r"no token for '.*service\.json': cannot reach http://127\.0\.0\.1:1/token"):
         await signed(vertex("", service_account(tmp_path, "http://127.0.0.1:1/token")))
 
 

@@ -67,7 +67,7 @@ SILENT: dict[str, dict[str, str]] = {
         r"\.image_url\.detail$": "auto is the default",
         r"\.(tool_calls|functions|tools|logit_bias|metadata|prompt_cache_options|stream_options)$": "an empty list or object",
         r"\.modalities\[\]$": "text is the default",
-        r"\.response_format$": "text is the default",
+        r"(\.response_format|<CustomTool>\.custom\.format)$": "text is the default",
         r"\.json_schema\.schema$": "an empty schema asks for no more than JSON",
         r"\.json_schema\.strict$": "the target always enforces the schema",
         r"\.stream_options\.include_usage$": "a matter of the reply",

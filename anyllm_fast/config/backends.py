@@ -44,17 +44,15 @@ _SIGNS: dict[Kind, tuple[str, ...]] = {
     "bedrock": ("AWS_BEARER_TOKEN_BEDROCK", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
 }
 """Variables that nobody sets for anything else: one of them chooses the backend where BACKEND does not. In this order."""
+_GEMINI = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_BASE_URL", "GEMINI_API_FORMAT")
 _MODELS = ("BIG_MODEL", "SMALL_MODEL")
 _CHAT = ("OMIT_STREAM_OPTIONS", "OPENAI_API_FORMAT", "ANYLLM_BACKEND_DIALECTS")
 _OF_KIND: dict[Kind, tuple[str, ...]] = {
     "openai": (*_OPENAI, "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *_CHAT, *_MODELS),
     "anthropic": _ANTHROPIC,
     "azure": (*(name for name in BY_NAME if BY_NAME[name].group == "Azure OpenAI"), "OPENAI_API_FORMAT", *_MODELS),
-    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_BASE_URL", "GEMINI_API_FORMAT", *_MODELS),
-    "vertex": (
-        *(name for name in BY_NAME if BY_NAME[name].group == "Gemini and Vertex AI" and not name.startswith("GEMINI")),
-        *_MODELS,
-    ),
+    "gemini": (*_GEMINI, *_MODELS),
+    "vertex": (*(name for name in BY_NAME if BY_NAME[name].group == "Gemini and Vertex AI" and name not in _GEMINI), *_MODELS),
     "bedrock": (*(name for name in BY_NAME if BY_NAME[name].group == "Bedrock"), *_MODELS),
     "compatible": (*_OPENAI, *_CHAT, *_MODELS),
 }

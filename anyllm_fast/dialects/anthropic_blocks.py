@@ -9,16 +9,21 @@ from typing import Final
 from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_cache import write_mark
+from anyllm_fast.neutral.custom_tools import args_of
 from anyllm_fast.neutral.members import refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing, digest
 from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from anyllm_fast.neutral.signatures import is_marked
 
 Blocks = list[Json | Raw]
 
 IMAGE_TYPES: Final = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 _WRITTEN: Final = re.compile(r"text/|application/(json|xml|yaml|x-yaml|toml|javascript|x-sh|sql)$")
+_SCHEME: Final = re.compile(rb'"([a-zA-Z][a-zA-Z0-9+.-]*):(?:/|\\/){2}')
 _SPELLINGS: Final = {"image/jpg": "image/jpeg"}
-MARK: Final = b'"anyllm:'  # our own mark in place of a signature: see Thinking
+SIGNERS: Final = frozenset({"anthropic", "bedrock"})
+"""Whose signatures the API takes: they "are compatible across platforms (Claude APIs, Amazon Bedrock, and Vertex AI)", as its
+documentation of extended thinking says. On Bedrock only Claude signs."""
 
 _BLANK: Final = re.compile(rb'"(?: |\\[nrt])*"')
 NAME_LIMIT: Final = 128  # of a tool
@@ -50,7 +55,7 @@ class Writer:
                 case Thinking():
                     self._thinking(part, blocks)
                 case Media():
-                    blocks.append(self._media(part))
+                    self._media(part, blocks)
                 case Refusal():
                     self._refusal(part, blocks)
                 case Foreign():
@@ -76,17 +81,16 @@ class Writer:
         self._text(Text(text=part.text, private=part.private, where=part.where), blocks)
 
     def _thinking(self, part: Thinking, blocks: Blocks) -> None:
-        """Only what Anthropic has signed may go back to it; it refuses the rest."""
+        """Only what Claude has signed may go back to it; it refuses the rest."""
         outgoing = self._outgoing
         out: Json
+        if not is_signed(part) and not (outgoing.own and is_plain(part)):
+            outgoing.lose(part.where, "reasoning that the target has not signed cannot be given to it")
+            return
         if part.redacted:
             out = {"type": "redacted_thinking", "data": part.text}
         else:
             out = {"type": "thinking", "thinking": part.text}
-            signature = b"" if part.signature is None else bytes(part.signature)
-            if not outgoing.own and (len(signature) <= 2 or signature.startswith(MARK)):
-                outgoing.lose(part.where, "reasoning that the target has not signed cannot be given to it")
-                return
             if part.signature is not None:
                 out["signature"] = part.signature
         outgoing.private(out, part.private, part.where)
@@ -97,7 +101,7 @@ class Writer:
             "type": "tool_use",
             "id": self._ident(part.ident),
             "name": self._outgoing.tool_name(part.name, part.where, NAME_LIMIT),
-            "input": {"input": part.args} if part.custom else part.args,
+            "input": args_of(part.args) if part.custom else part.args,
         }
         if part.cache is not None:
             write_mark(out, part.cache, self._outgoing)
@@ -147,7 +151,19 @@ class Writer:
         self._outgoing.foreign(part)
         self.write(part.parts, blocks)
 
-    def _media(self, part: Media) -> Json:
+    def _media(self, part: Media, blocks: Blocks) -> None:
+        """What the API can only fetch from the web, or not take at all, is named by its address, if it has one."""
+        outgoing = self._outgoing
+        if not outgoing.own and part.url is not None and _is_elsewhere(part):
+            outgoing.lose(part.where, f"the target cannot fetch this {part.kind}: it is only told the address")
+            name = f"{text_of(part.name)}, " if part.name is not None else ""
+            self._text(
+                Text(text=string_of(f"[{part.kind}: {name}{text_of(part.url)}]"), cache=part.cache, where=part.where), blocks
+            )
+            return
+        blocks.append(self._block(part))
+
+    def _block(self, part: Media) -> Json:
         outgoing = self._outgoing
         kind = _kind(part)
         out: Json = {"type": kind, "source": self._source(part, kind)}
@@ -168,7 +184,7 @@ class Writer:
         if part.data is not None:
             return _data(part, part.data, kind, self._outgoing.own)
         if part.url is not None:
-            if not self._outgoing.own and not bytes(part.url).startswith(b'"http'):
+            if not self._outgoing.own and bytes(part.url)[:5].lower() != b'"http':
                 raise refuse(part.where, f"the target takes {kind}s from http and https URLs, or as base64 data")
             return {"type": "url", "url": part.url}
         if part.file_id is not None:
@@ -178,6 +194,23 @@ class Writer:
         blocks: Blocks = []
         self.write(part.parts or [], blocks)
         return {"type": "content", "content": blocks}
+
+
+def is_signed(part: Thinking) -> bool:
+    """Whether the API takes this block from any client: it, or Claude elsewhere, has made it."""
+    said = part.text if part.redacted else part.signature
+    return part.origin in SIGNERS and said is not None and not is_marked(said)
+
+
+def is_plain(part: Thinking) -> bool:
+    """Whether nobody has signed this block, as the hosts that only speak the dialect leave it."""
+    said = part.text if part.redacted else part.signature
+    return not part.origin and not is_marked(said)
+
+
+def _is_elsewhere(part: Media) -> bool:
+    scheme = _SCHEME.match(bytes(part.url or b""))
+    return scheme is not None and (part.kind in ("audio", "video") or scheme[1].lower() not in (b"http", b"https"))
 
 
 def _kind(part: Media) -> str:

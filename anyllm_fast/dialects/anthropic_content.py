@@ -30,11 +30,14 @@ from anyllm_fast.neutral.members import (
     wrong,
 )
 from anyllm_fast.neutral.request import Foreign, Members, Part, Text, Thinking, ToolCall, ToolResult, Turn
+from anyllm_fast.neutral.signatures import read_seal, read_signature
 
 BILLING: Final = b'"x-anthropic-billing-header:'
 """How the line begins that Claude Code puts before its system prompt. It changes with every run, so it would spoil caches too."""
 
+_NAME: Final = "anthropic"  # of the dialect: its signatures come without a tag
 _EMPTY: Final = Raw(b"{}")
+_NO_TEXT: Final = Raw(b'""')
 _STRING_OR_ARRAY: Final = "a string or an array"
 
 
@@ -149,14 +152,14 @@ def _read_other(kind: Raw, members: Members, where: Where, readers: dict[bytes, 
 
 def _read_thinking(members: Members, where: Where) -> Thinking:
     thinking = Thinking(text=need_string(members, "thinking", where), where=where)
-    thinking.signature = take_string(members, "signature", where)
+    read_seal(thinking, take_string(members, "signature", where), _NAME)
     thinking.private = leftovers(members)
     return thinking
 
 
 def _read_redacted(members: Members, where: Where) -> Thinking:
-    data = need_string(members, "data", where)
-    return Thinking(text=data, redacted=True, private=leftovers(members), where=where)
+    origin, data = read_signature(need_string(members, "data", where), _NAME)
+    return Thinking(text=data or _NO_TEXT, origin=origin, redacted=True, private=leftovers(members), where=where)
 
 
 def _read_call(members: Members, where: Where) -> ToolCall:

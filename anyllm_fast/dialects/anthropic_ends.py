@@ -24,6 +24,11 @@ def judge_stop(reason: bytes, sequence: bytes | None, calls: int) -> tuple[StopR
     return stop, sequence if stop == "stop_sequence" else None
 
 
+def foreign(origin: str) -> str:
+    """Whose signatures leave with a tag in this dialect: the upstream's dialect; "" if they are Anthropic's own."""
+    return "" if origin == "anthropic" else origin
+
+
 def write_start(options: StreamOptions, counts: Usage) -> bytes:
     return (
         b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_%b","type":"message","role":"assistant",'

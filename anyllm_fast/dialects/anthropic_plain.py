@@ -18,6 +18,7 @@ from anyllm_fast.neutral.members import (
     NULL,
     is_string,
     need,
+    need_string,
     need_text,
     open_array,
     open_object,
@@ -268,8 +269,11 @@ def _instruction(block: _Block) -> Said:
     return []
 
 
-def _unsayable(block: _Block) -> Said:
-    return None
+def _upload(block: _Block) -> Said:
+    """A file for the code that Anthropic runs: others are told of it, and that they cannot have it is announced."""
+    ident = need_string(block.members, "file_id", block.where)
+    block.members["file_id"] = ident
+    return block.text(f"[file {text_of(ident)}]")
 
 
 _SAYERS: Final[dict[str, Callable[[_Block], Said]]] = {
@@ -291,5 +295,5 @@ _SAYERS: Final[dict[str, Callable[[_Block], Said]]] = {
     "tool_removal": _instruction,
     "mcp_tool_listing": _instruction,
     "fallback": _unshown,
-    "container_upload": _unsayable,
+    "container_upload": _upload,
 }

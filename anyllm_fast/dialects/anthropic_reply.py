@@ -13,6 +13,7 @@ from msgspec import Raw
 from anyllm_fast.dialects.anthropic_event import count
 from anyllm_fast.dialects.arguments import arguments_of
 from anyllm_fast.dialects.citations import citation_of
+from anyllm_fast.dialects.media import image_block
 from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
 from anyllm_fast.dialects.whole import Members, decode_members, read_members, says_something
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
@@ -26,6 +27,7 @@ from anyllm_fast.neutral.reply import (
     TextPart,
     ThinkingPart,
 )
+from anyllm_fast.neutral.signatures import tagged
 from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
@@ -148,15 +150,25 @@ def _span(block: Members, name: str) -> bytes:
 
 def write_reply(reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
     """A Reply as a `message` object with our id and the model name that the client asked for."""
+    from anyllm_fast.dialects.anthropic_ends import foreign  # that file imports our tables
+
+    origin = foreign(options.origin)
     blocks: list[bytes] = []
     members: list[bytes] = []
     calls = 0
     for part in reply.parts:
         match part:
+            case PrivatePart(name=b"media", raw=raw) if block := image_block(raw):
+                blocks.append(block)
+            case ThinkingPart():
+                signature = tagged(origin, part.signature)
+                blocks.append(b'{"type":"thinking","thinking":"%b","signature":"%b"}' % (part.text, signature))
+            case RedactedPart():
+                blocks.append(b'{"type":"redacted_thinking","data":"%b"}' % tagged(origin, part.data))
+            case PrivatePart() if origin or not (part.name in _TOP or _is_block(part)):
+                losses.add((ROOT, part.name.decode()), "Anthropic Messages has no place for it")
             case PrivatePart() if part.name in _TOP:
                 members.append(b',"%b":%b' % (part.name, part.raw))
-            case PrivatePart() if not _is_block(part):
-                losses.add((ROOT, part.name.decode()), "Anthropic Messages has no place for it")
             case _:
                 calls += isinstance(part, CallPart)
                 blocks.append(_write_part(part, losses))
@@ -194,16 +206,12 @@ def _is_block(part: PrivatePart) -> bool:
         return False
 
 
-def _write_part(part: ReplyPart, losses: Losses) -> bytes:
+def _write_part(part: TextPart | RefusalPart | CallPart | PrivatePart, losses: Losses) -> bytes:
     match part:
         case TextPart():
             return _write_text(part, losses)
         case RefusalPart():
             return b'{"type":"text","text":"%b"}' % part.text  # stop_reason says that it refuses
-        case ThinkingPart():
-            return b'{"type":"thinking","thinking":"%b","signature":"%b"}' % (part.text, part.signature)
-        case RedactedPart():
-            return b'{"type":"redacted_thinking","data":"%b"}' % part.data
         case CallPart():
             return b'{"type":"tool_use","id":"%b","name":"%b","input":%b}' % (part.ident, part.name, write_input(part.args))
         case PrivatePart():
@@ -217,6 +225,8 @@ def _write_text(part: TextPart, losses: Losses) -> bytes:
             citations.append(citation)
         else:
             losses.add((ROOT, "annotation"), "not a citation that Anthropic Messages has a form for")
+    if part.logprobs:
+        losses.add((ROOT, "logprobs"), "Anthropic Messages has no place for it")
     tail = b',"citations":[%b]' % b",".join(citations) if citations else b""
     return b'{"type":"text","text":"%b"%b}' % (part.text, tail)
 

@@ -147,6 +147,7 @@ def write_request(request: Request, model: str, profile: Profile, losses: Losses
     _write_stop(out, outgoing)
     _write_user(out, outgoing)
     _write_tier(out, outgoing)
+    _announce(outgoing)
     write_mark(out, request.cache, outgoing)
     outgoing.top_level(out)
     Conversation(outgoing).write(out)
@@ -252,6 +253,32 @@ def _write_user(out: Json, outgoing: Outgoing) -> None:
 
 def _is_telephone(text: str) -> bool:
     return text.startswith("+") and sum(letter.isdigit() for letter in text) >= 7 and not any(map(str.isalpha, text))
+
+
+_SILENT: Final[dict[str, tuple[bytes, ...]]] = {
+    "seed": (),
+    "presence_penalty": (b"0",),
+    "frequency_penalty": (b"0",),
+    "logprobs": (b"false",),
+    "top_logprobs": (b"0",),
+    "verbosity": (b'"medium"',),
+    "metadata": (b"{}",),
+    "store": (b"false",),
+    "cache_key": (),
+    "cache_retention": (),
+}
+"""What the API has no words for, and the values that say no more than nothing would: to leave those out loses nothing."""
+
+
+def _announce(outgoing: Outgoing) -> None:
+    request = outgoing.request
+    for field, silent in _SILENT.items():
+        value = getattr(request, field)
+        if value is None:
+            continue
+        said = bytes(value).translate(None, b" \t\r\n") if isinstance(value, Raw) else b"true" if value else b"false"
+        if said not in silent and not (b"0" in silent and number_of(value) == 0):
+            outgoing.lose(request.path(field))
 
 
 def _write_tier(out: Json, outgoing: Outgoing) -> None:

@@ -12,7 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from anyllm_fast.dialects.anthropic_ends import ENDED_EARLY, NO_BLOCK, NO_TYPE, judge_stop, write_failure, write_start, write_stop
+from anyllm_fast.dialects.anthropic_ends import (
+    ENDED_EARLY,
+    NO_BLOCK,
+    NO_TYPE,
+    foreign,
+    judge_stop,
+    write_failure,
+    write_start,
+    write_stop,
+)
 from anyllm_fast.dialects.anthropic_event import (
     Content,
     Delta,
@@ -24,7 +33,8 @@ from anyllm_fast.dialects.anthropic_event import (
     read_event,
 )
 from anyllm_fast.dialects.citations import citation_of
-from anyllm_fast.dialects.order import CALL, TEXT, THINKING, Ordered
+from anyllm_fast.dialects.media import image_block
+from anyllm_fast.dialects.order import CALL, NOTHING, TEXT, THINKING, Ordered
 from anyllm_fast.dialects.repair import (
     HELD_MAX,
     HELD_TOO_MUCH,
@@ -39,6 +49,7 @@ from anyllm_fast.dialects.repair import (
     string,
     unreadable,
 )
+from anyllm_fast.neutral.signatures import tagged
 from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import Failure, Sink, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
@@ -287,6 +298,7 @@ class AnthropicEncoder(Ordered):
     def __init__(self, options: StreamOptions) -> None:
         super().__init__()
         self._options = options
+        self._origin = foreign(options.origin)
         self._index = -1  # of the open block, or of the one before
         self._piece = b""  # how a delta of the open block begins
         self._stop: tuple[StopReason, bytes | None] = ("end_turn", None)
@@ -310,13 +322,14 @@ class AnthropicEncoder(Ordered):
         self._out += (self._piece, span, b'"}}\n\n')
 
     def _write_seal(self, signature: bytes) -> None:
+        signature = tagged(self._origin, signature)
         self._out += (_DELTA % self._index, b'{"type":"signature_delta","signature":"', signature, b'"}}\n\n')
 
     def _write_close(self, kind: int) -> None:
         self._out.append(_CLOSE % self._index)
 
     def _write_redacted(self, data: bytes) -> None:
-        self._begin(b'{"type":"redacted_thinking","data":"%b"}' % data)
+        self._begin(b'{"type":"redacted_thinking","data":"%b"}' % tagged(self._origin, data))
         self._write_close(CALL)
 
     def _write_call(self, count: int, ident: bytes, name: bytes) -> None:
@@ -328,6 +341,8 @@ class AnthropicEncoder(Ordered):
 
     def _carry(self, name: bytes, raw: bytes) -> bool:
         """Citations belong to the open text. A url_citation of Chat's that comes when no text is open has no place."""
+        if name == b"media":
+            return self._write_image(raw)
         if name == b"annotation" and self._open == TEXT:
             citation = citation_of(raw)
         elif name == b"citation" and self._turn_to(TEXT):
@@ -337,6 +352,14 @@ class AnthropicEncoder(Ordered):
         if citation is None:
             return False
         self._out += (_DELTA % self._index, b'{"type":"citations_delta","citation":', citation, b"}}\n\n")
+        return True
+
+    def _write_image(self, raw: bytes) -> bool:
+        block = image_block(raw)
+        if block is None or not self._turn_to(NOTHING):
+            return False
+        self._begin(block)
+        self._write_close(CALL)
         return True
 
     def _write_stop(self, reason: StopReason, sequence: bytes | None) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast.dialects.anthropic_blocks import MARK
+from anyllm_fast.dialects.anthropic_blocks import is_signed
 from anyllm_fast.dialects.anthropic_tools import forces_a_tool
 from anyllm_fast.neutral.effort import MIN_BUDGET, budget_of, effort_in_force, effort_of, word
 from anyllm_fast.neutral.losses import ROOT, Where
@@ -125,10 +125,6 @@ def _unsigned_loop(request: Request) -> bool:
             continue
         if turn.role == "assistant" and any(type(part) is ToolCall for part in turn.parts):
             first = turn.parts[0]
-            return not (isinstance(first, Thinking) and _is_signed(first))
+            return not (isinstance(first, Thinking) and is_signed(first))
         return False
     return False
-
-
-def _is_signed(part: Thinking) -> bool:
-    return part.redacted or (part.signature is not None and not bytes(part.signature).startswith((MARK, b'""')))

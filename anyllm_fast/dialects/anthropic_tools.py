@@ -10,6 +10,7 @@ from msgspec import Raw
 from anyllm_fast.dialects.anthropic_blocks import NAME_LIMIT
 from anyllm_fast.dialects.anthropic_cache import take_cache, write_mark
 from anyllm_fast.dialects.anthropic_content import found_tools
+from anyllm_fast.neutral.custom_tools import as_function
 from anyllm_fast.neutral.losses import ROOT, Where
 from anyllm_fast.neutral.members import (
     encode,
@@ -35,7 +36,12 @@ AnyTool = Tool | ServerTool | CustomTool
 _NO_ARGUMENTS: Final = Raw(b'{"type":"object","properties":{}}')
 _DIRECT: Final = b'["direct"]'
 _TRUE: Final = Raw(b"true")
-_WEB_SEARCH: Final = "web_search_20250305"
+_HOSTED: Final = {
+    "web_search": "web_search_20250305",
+    "web_fetch": "web_fetch_20250910",
+    "code_execution": "code_execution_20250825",
+}
+"""The tools that the API runs itself and that others have too, in the versions that need no beta header."""
 _BUILT_IN: Final = re.compile(
     r"(web_search|web_fetch|code_execution|tool_search_tool_\w+|bash|text_editor|computer|memory)_\d{8}"
 )
@@ -144,7 +150,9 @@ def _write_tool(tool: AnyTool, outgoing: Outgoing) -> Json | Raw | None:
         case ServerTool():
             return _write_server_tool(tool, outgoing)
         case CustomTool():
-            raise refuse(tool.where, "a custom (free-form) tool has no equal in the target's API")
+            outgoing.private({}, tool.private, tool.where)
+            outgoing.inner({}, tool.inner, tool.where)
+            return _write_function(as_function(tool), outgoing)
 
 
 def _write_function(tool: Tool, outgoing: Outgoing) -> Json:
@@ -166,10 +174,10 @@ def _write_server_tool(tool: ServerTool, outgoing: Outgoing) -> Json | Raw | Non
     """A tool of Anthropic's own may also be asked for by its own name in another dialect, as LiteLLM's clients do."""
     if outgoing.own or _BUILT_IN.fullmatch(tool.type):
         return tool.raw
-    if tool.kind != "web_search":
+    if tool.kind not in _HOSTED:
         outgoing.lose(tool.where, f"the target has no {tool.type} tool")
         return None
-    out: Json = {"type": _WEB_SEARCH, "name": "web_search"}
+    out: Json = {"type": _HOSTED[tool.kind], "name": tool.kind}
     for name, value in (
         ("allowed_domains", tool.allowed_domains),
         ("blocked_domains", tool.blocked_domains),
@@ -192,8 +200,6 @@ def _write_choice(out: Json, outgoing: Outgoing) -> None:
             out["tool_choice"] = {"type": "auto", "disable_parallel_tool_use": True}
         return
     kind = _TYPES[choice.mode] if choice.mode != "allowed" else "any" if choice.required else "auto"
-    if choice.custom:
-        raise refuse(choice.where, "a custom (free-form) tool has no equal in the target's API")
     said: Json = {"type": kind}
     if choice.name is not None:
         said["name"] = outgoing.tool_name(choice.name, choice.where, NAME_LIMIT)

@@ -8,16 +8,17 @@ white space.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_blocks import Blocks, Writer
 from anyllm_fast.neutral.losses import ROOT
-from anyllm_fast.neutral.members import joined, refuse
+from anyllm_fast.neutral.members import joined, refuse, string_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
-from anyllm_fast.neutral.request import OutputFormat, Part, Text, Turn, hoisted
+from anyllm_fast.neutral.request import Foreign, Media, OutputFormat, Part, Text, Turn, hoisted
 
 JSON_ONLY: Final = Raw(b'"Answer with one JSON object and nothing else: no code fence, no words before or after it."')
 
@@ -103,11 +104,35 @@ class Conversation:
             return
         message = self._message(turn.role, turn)
         message.plain = turn.plain and not message.blocks
-        self._writer.write(step.parts, message.blocks)
+        said, shown = self._apart(step.parts) if turn.role == "assistant" and not self._outgoing.own else (step.parts, [])
+        self._writer.write(said, message.blocks)
         if step.results:
             results = self._message("user", next((each for each in step.turns if each.role == "user"), None))
             results.results = True
             self._writer.write(list(step.results), results.blocks)
+        if shown:
+            self._writer.write(shown, self._message("user", None).blocks)
+
+    def _apart(self, parts: list[Part]) -> tuple[list[Part], list[Part]]:
+        """An answer without the pictures and files that the model made, which the API takes from the user only; and these."""
+        said: list[Part] = []
+        shown: list[Part] = []
+        for part in self._opened(parts):
+            if isinstance(part, Media):
+                number = len(shown) // 2 + 1
+                said.append(Text(text=string_of(f"[{part.kind} {number} of this answer is in the next user message]")))
+                shown += [Text(text=string_of(f"[{part.kind} {number} of the answer before]")), part]
+            else:
+                said.append(part)
+        return said, shown
+
+    def _opened(self, parts: list[Part]) -> Iterator[Part]:
+        for part in parts:
+            if isinstance(part, Foreign) and part.parts and any(isinstance(inner, Media) for inner in part.parts):
+                self._outgoing.foreign(part)
+                yield from part.parts
+            else:
+                yield part
 
     def _message(self, role: str, turn: Turn | None) -> _Message:
         """The message that takes a turn's blocks: the last one if it has the role, unless it was sent apart in this dialect."""

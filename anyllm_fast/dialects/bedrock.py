@@ -3,8 +3,8 @@
     requests   bedrock_request.py    whole replies   bedrock_reply.py    streams   bedrock_stream.py, by wire/
     errors of an upstream, whoever wrote them                upstream_error.py
 
-Statuses, types and codes are OpenAI's own (https://platform.openai.com/docs/guides/error-codes). Its SDKs retry 408, 409, 429 and
-everything from 500 up; Codex reads `code`, above all context_length_exceeded and insufficient_quota.
+AWS says what an error is in the header x-amzn-errortype, and its SDKs raise a class of that name; the body has only the message.
+Names and statuses are those of the service models bedrock-runtime 2023-09-30 and bedrock 2023-04-20. The model is in the path.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import msgspec
 
 from anyllm_fast import wire
 from anyllm_fast.dialects import bedrock_reply, bedrock_request, bedrock_stream, upstream_error
-from anyllm_fast.dialects.counts import read_count, write_count
-from anyllm_fast.dialects.peek import peek_body
+from anyllm_fast.dialects.peek import unsound
 from anyllm_fast.dialects.recorded import record
 from anyllm_fast.errors import GatewayError, Kind
 from anyllm_fast.neutral.dialect import Dialect, Encoder, ModelInfo, Peek, Profile
@@ -26,89 +25,103 @@ from anyllm_fast.neutral.reply import Reply
 from anyllm_fast.neutral.request import Request
 from anyllm_fast.neutral.stream import Failure, Pipe, StreamOptions
 from anyllm_fast.neutral.usage import Usage
+from anyllm_fast.wire.aws import AwsToSse, is_framed
 
-ERRORS: dict[Kind, tuple[str, str | None]] = {
-    "invalid_request": ("invalid_request_error", None),
-    "authentication": ("invalid_request_error", "invalid_api_key"),
-    "billing": ("insufficient_quota", "insufficient_quota"),
-    "permission": ("invalid_request_error", None),
-    "not_found": ("invalid_request_error", None),
-    "method_not_allowed": ("invalid_request_error", "method_not_supported"),
-    "conflict": ("invalid_request_error", None),
-    "too_large": ("invalid_request_error", "request_too_large"),
-    "unprocessable": ("invalid_request_error", None),
-    "rate_limit": ("rate_limit_error", "rate_limit_exceeded"),
-    "api": ("server_error", None),
-    "timeout": ("server_error", "timeout"),
-    "overloaded": ("server_error", "overloaded"),
+ERRORS: Final[dict[Kind, tuple[str, int]]] = {
+    "invalid_request": ("ValidationException", 400),
+    "authentication": ("UnrecognizedClientException", 403),
+    "billing": ("ServiceQuotaExceededException", 400),
+    "permission": ("AccessDeniedException", 403),
+    "not_found": ("ResourceNotFoundException", 404),
+    "method_not_allowed": ("UnknownOperationException", 404),
+    "conflict": ("ConflictException", 400),
+    "too_large": ("ValidationException", 400),
+    "unprocessable": ("ValidationException", 400),
+    "rate_limit": ("ThrottlingException", 429),
+    "api": ("InternalServerException", 500),
+    "timeout": ("ModelTimeoutException", 408),
+    "overloaded": ("ServiceUnavailableException", 503),
 }
-"""Type, and the code where the error brings none of its own."""
-STATUSES: dict[Kind, int] = {
-    "invalid_request": 400,
-    "authentication": 401,
-    "billing": 429,
-    "permission": 403,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "conflict": 409,
-    "too_large": 413,
-    "unprocessable": 422,
-    "rate_limit": 429,
-    "timeout": 504,
-    "overloaded": 503,
-}
-"""What each kind is here. `api` keeps its own status from 500 up: all of them are retried."""
+"""Type and status of each kind. `api` keeps its own status from 500 up: SDKs retry 500, 502, 503 and 504."""
+MODEL_FAILED: Final = ("ModelErrorException", 424)
+"""What a failure of the model itself is, that came with its own status."""
+_ARN: Final = "arn:aws:bedrock:::foundation-model/"
 
 
 class _Error(msgspec.Struct):
     message: str
-    type: str
-    param: str | None
-    code: str | None
 
 
-class _ErrorBody(msgspec.Struct):
-    error: _Error
+class _Lifecycle(msgspec.Struct):
+    status: str
 
 
-class _Model(msgspec.Struct):
-    id: str
-    object: str
-    created: int
-    owned_by: str
+class _Model(msgspec.Struct, rename="camel"):
+    """FoundationModelSummary. What a model takes and gives is not known; text it does."""
+
+    model_arn: str
+    model_id: str
+    model_name: str
+    provider_name: str
+    input_modalities: list[str]
+    output_modalities: list[str]
+    response_streaming_supported: bool
+    customizations_supported: list[str]
+    inference_types_supported: list[str]
+    model_lifecycle: _Lifecycle
 
 
-class _Models(msgspec.Struct):
-    object: str
-    data: list[_Model]
+class _Models(msgspec.Struct, rename="camel"):
+    model_summaries: list[_Model]
 
 
-class _TheirModel(msgspec.Struct):
-    id: str = ""
-    created: Any = 0
-    owned_by: Any = ""
+class _Details(msgspec.Struct, rename="camel"):
+    model_details: _Model
 
 
-class _TheirModels(msgspec.Struct):
-    data: list[_TheirModel] = []
+class _TheirModel(msgspec.Struct, rename="camel"):
+    model_id: str = ""
+    model_name: Any = ""
+    provider_name: Any = ""
+
+
+class _TheirModels(msgspec.Struct, rename="camel"):
+    model_summaries: list[_TheirModel]
+
+
+class _Count(msgspec.Struct, rename="camel"):
+    input_tokens: int
+
+
+class _Anything(msgspec.Struct):
+    """No member is looked at."""
 
 
 _encode = msgspec.json.Encoder().encode
 _decode_models = msgspec.json.Decoder(_TheirModels).decode
+_decode_count = msgspec.json.Decoder(_Count).decode
+_prove = msgspec.json.Decoder(_Anything).decode
 
 
 class BedrockConverse:
     """Implements neutral.dialect.Dialect."""
 
     name: str = "bedrock"
-    request_id_header: bytes = b"x-request-id"
-    content_type_stream: bytes = b"text/event-stream; charset=utf-8"
+    request_id_header: bytes = b"x-amzn-requestid"
+    content_type_stream: bytes = b"application/vnd.amazon.eventstream"
     keepalive: bytes = b""
     signs: bool = True
     gives_back: bool = True
 
     def peek(self, body: bytes) -> Peek:
-        return peek_body(body)
+        """Model and whether it is a stream are in the path; the body only has to be a sound JSON object."""
+        try:
+            if not body.isascii():
+                body.decode()
+            _prove(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise unsound(body, error) from None
+        return Peek("", False, True)
 
     def read_counted(self, body: bytes) -> bytes:
         return body
@@ -123,7 +136,15 @@ class BedrockConverse:
         return bedrock_reply.read_reply(body, losses)
 
     def read_stream(self, body: bytes, max_frame: int) -> Reply:
-        return record(bedrock_stream.ConverseDecoder(), body, max_frame)
+        """In AWS's framing as it leaves the service, or without."""
+        if not is_framed(body):
+            return record(bedrock_stream.ConverseDecoder(), body, max_frame)
+        unframe = AwsToSse(max_frame, False)
+        sse = unframe.feed(body) + unframe.finish()
+        reply = record(bedrock_stream.ConverseDecoder(), sse, 2 * max_frame)
+        if unframe.failure is not None and not reply.ended:
+            reply.failure = unframe.failure  # it says more than that the rest is missing
+        return reply
 
     def write_reply(self, reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
         return bedrock_reply.write_reply(reply, options, losses)
@@ -132,30 +153,32 @@ class BedrockConverse:
         return bedrock_reply.read_usage(body)
 
     def read_error(self, status: int, body: bytes) -> Failure:
-        return upstream_error.read_error(status, body)
+        """424 is the model's failure, not the caller's."""
+        failure = upstream_error.read_error(status, body)
+        if status == MODEL_FAILED[1] and failure.kind == "invalid_request":
+            return msgspec.structs.replace(failure, kind="api")
+        return failure
 
     def read_failure(self, body: bytes) -> Failure | None:
         return upstream_error.read_failure(body)
 
     def write_error(self, error: GatewayError, request_id: str) -> bytes:
-        """`param` is the path of the field at fault; the message says it too, for people."""
-        kind, code = ERRORS[error.kind]
-        if error.kind == "not_found" and error.where == "model":
-            code = "model_not_found"
-        return _encode(_ErrorBody(_Error(str(error), kind, error.where or None, error.code or code)))
+        """The message alone; the rest is in the headers."""
+        return _encode(_Error(str(error)))
 
     def status_of(self, error: GatewayError) -> int:
-        """The HTTP status that OpenAI would send for this error."""
-        return STATUSES.get(error.kind) or (error.status if error.status >= 500 else 500)
+        """The HTTP status that Bedrock would send for this error."""
+        status = _said(error)[1]
+        return error.status if status == 500 and error.status >= 500 else status
 
     def error_headers(self, error: GatewayError) -> list[tuple[bytes, bytes]]:
-        return []
+        return [(b"x-amzn-errortype", _said(error)[0].encode())]
 
     def write_count(self, tokens: int) -> bytes:
-        return write_count(tokens)
+        return _encode(_Count(tokens))
 
     def read_count(self, body: bytes) -> int:
-        return read_count(body)
+        return _decode_count(body).input_tokens
 
     def open_pipe(self, client: Dialect, options: StreamOptions, max_frame: int) -> Pipe:
         if client is self:
@@ -166,26 +189,33 @@ class BedrockConverse:
         return wire.ConverseEncoder(options)
 
     def write_models(self, models: Sequence[ModelInfo]) -> bytes:
-        return _encode(_Models("list", [_model(info) for info in models]))
+        """ListFoundationModels."""
+        return _encode(_Models([_model(info) for info in models]))
 
     def write_model(self, info: ModelInfo) -> bytes:
-        return _encode(_model(info))
+        """GetFoundationModel."""
+        return _encode(_Details(_model(info)))
 
     def read_models(self, body: bytes) -> list[ModelInfo]:
-        """An upstream's models list. ValueError if it is none."""
+        """An upstream's ListFoundationModels. ValueError if it is none."""
         return [
-            ModelInfo(
-                m.id,
-                m.created if isinstance(m.created, int) and not isinstance(m.created, bool) else 0,
-                m.owned_by if isinstance(m.owned_by, str) else "",
-            )
-            for m in _decode_models(body).data
-            if m.id
+            ModelInfo(m.model_id, 0, _text(m.provider_name), _text(m.model_name))
+            for m in _decode_models(body).model_summaries
+            if m.model_id
         ]
 
 
+def _said(error: GatewayError) -> tuple[str, int]:
+    return MODEL_FAILED if error.kind == "api" and error.status == MODEL_FAILED[1] else ERRORS[error.kind]
+
+
 def _model(info: ModelInfo) -> _Model:
-    return _Model(info.id, "model", info.created, info.owned_by or "system")
+    name, owner = info.display_name or info.id, info.owned_by or "system"
+    return _Model(_ARN + info.id, info.id, name, owner, ["TEXT"], ["TEXT"], True, [], ["ON_DEMAND"], _Lifecycle("ACTIVE"))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 BEDROCK: Final = BedrockConverse()

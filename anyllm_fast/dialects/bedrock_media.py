@@ -156,7 +156,7 @@ class MediaWriter:
         if kind == "document":
             before = self._about(part, out)
         elif part.name is not None:
-            outgoing.lose(part.name_where, f"{kind}s have no name there")
+            outgoing.lose(part.name_where or part.where, f"{kind}s have no name there")
         if part.detail is not None and bytes(part.detail) != b'"auto"':
             outgoing.lose(part.detail_where)
         word, source = self._own_source(part) if outgoing.own else self._source(part, kind)
@@ -193,7 +193,7 @@ class MediaWriter:
         stem = given[: -len(found[0])] if (found := _ENDING.search(given)) else given
         name = _SPACES.sub(" ", _OTHER.sub(" ", stem)).strip()[:MAX_NAME].rstrip()
         if name != stem:
-            self._outgoing.lose(part.name_where, "the target takes letters, digits, spaces, hyphens, parentheses and brackets")
+            self._outgoing.lose(part.name_where or part.where, "the target takes letters, digits, spaces, hyphens, parentheses and brackets")
         name = name or "document"
         unique, count = name, 1
         while unique in self._names:

@@ -141,8 +141,8 @@ def _read_thinking(members: Members, request: Request) -> None:
     inside = spelled(open_object(raw, where))
     reasoning = GivenReasoning(config=raw, where=where, effort_where=(where, "thinkingLevel"))
     shown = take_flag(inside, "includeThoughts", where)
-    if shown is not None:
-        reasoning.display = string_of("summarized" if shown else "omitted")
+    if shown is False:
+        reasoning.display = string_of("omitted")
     budget = _take_budget(inside, where)
     level = (take_text(inside, "thinkingLevel", where) or "").lower()
     if level and level != "thinking_level_unspecified":

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects import gemini_ends as ends
+from anyllm_fast.dialects.anthropic_reply import write_input  # arguments as an object: both have them so
 from anyllm_fast.dialects.gemini_event import Tokens, count
 from anyllm_fast.dialects.gemini_notes import Notes
 from anyllm_fast.dialects.gemini_signature import ANY, CALL, MEDIA, TEXT, THOUGHT
@@ -29,7 +30,7 @@ from anyllm_fast.neutral.reply import (
     TextPart,
     ThinkingPart,
 )
-from anyllm_fast.neutral.stream import Failure, StreamOptions
+from anyllm_fast.neutral.stream import StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -173,9 +174,7 @@ class _Candidate:
     def _call(self, part: CallPart) -> None:
         """A call that has no id yet goes out without one."""
         self.calls += 1
-        args = ends.read_args(part.args)
-        if isinstance(args, Failure):  # what is no JSON object is kept as the text that it is
-            args = b'{"_raw_error":"%b"}' % part.args
+        args = write_input(part.args)
         ident = b'"id":"%b",' % part.ident if part.ident else b""
         self.parts.append(b'{"functionCall":{%b"name":"%b","args":%b}%b}' % (ident, part.name, args, self._signed(CALL)))
 

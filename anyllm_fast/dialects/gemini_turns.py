@@ -77,7 +77,7 @@ class Conversation:
         for content in self._contents:
             self._settle(content)
         kept = [content for content in self._contents if content.parts or outgoing.own]
-        if not kept and system:
+        if not kept and system and not outgoing.own:
             content = _Content("user", None)
             content.parts, system = system, []
             kept.append(content)
@@ -117,8 +117,9 @@ class Conversation:
             _sign_first_call(content)
         if step.results:
             results = self._content("user", next((each for each in step.turns if each.role == "user"), None))
+            names = {bytes(part.ident): part.name for part in step.parts if type(part) is ToolCall}
             for result in step.results:
-                self._result(result, results)
+                self._result(result, names[bytes(result.ident)], results)
 
     def _content(self, role: str, turn: Turn | None) -> _Content:
         """The content that takes a turn's parts: the last one if it has the role, unless it was sent apart in this dialect."""
@@ -126,7 +127,8 @@ class Conversation:
         if last is not None and not self._outgoing.own and not last.parts and last.role != role:
             self._contents.pop()  # nothing of it was left to say
             last = self._contents[-1] if self._contents else None
-        if last is not None and last.role == role and (not self._outgoing.own or _is_results(last, turn)):
+        if last is not None and last.role == role and (not self._outgoing.own or last.turn is None):
+            last.turn = last.turn or turn  # results that the rest of their own turn follows have none yet
             return last
         content = _Content(role, turn)
         self._contents.append(content)
@@ -233,13 +235,11 @@ class Conversation:
         outgoing.inner(out, part.inner, part.where)
         return out
 
-    def _result(self, result: ToolResult, content: _Content) -> None:
+    def _result(self, result: ToolResult, name: Raw, content: _Content) -> None:
         """`name` is the call's: the API wants both id and name."""
         outgoing = self._outgoing
         response: Json = {} if bytes(result.ident) in self._made else {"id": result.ident}
-        name = self._name_of(result)
-        if name is not None:
-            response["name"] = tool_name(name, (result.where, "name"), outgoing)
+        response["name"] = tool_name(name, (result.where, "name"), outgoing)
         texts: list[Raw] = []
         media: list[Media] = []
         self._sort(result.parts, texts, media)
@@ -257,14 +257,6 @@ class Conversation:
         for number, each in enumerate(media, 1):
             label = f"[{each.kind} {number} of the result of tool call {text_of(result.ident)}]"
             content.parts += [{"text": label}, write_media(each, outgoing)]
-
-    def _name_of(self, result: ToolResult) -> Raw | None:
-        """A result of another dialect names its call by the id alone."""
-        for turn in reversed(self._outgoing.request.turns):
-            for part in turn.parts:
-                if type(part) is ToolCall and part.ident == result.ident:
-                    return part.name
-        return result.name
 
     def _sort(self, parts: list[Part], texts: list[Raw], media: list[Media]) -> None:
         """What a result says, and what it shows. In place of a picture that follows stands where it is."""
@@ -344,11 +336,6 @@ class Conversation:
         if content.turn is not None and self._outgoing.own:
             out.update(content.turn.private)
         return out
-
-
-def _is_results(content: _Content, turn: Turn | None) -> bool:
-    """Whether the turn is the one that the content is made of already: its responses came before the rest of it."""
-    return content.turn is turn and turn is not None
 
 
 def _as_texts(part: Media) -> list[Part] | None:

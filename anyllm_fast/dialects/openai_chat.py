@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from anyllm_fast import wire
-from anyllm_fast.dialects import openai_chat_reply, openai_chat_request, openai_chat_stream, openai_errors, upstream_error
+from anyllm_fast.dialects import (
+    openai_chat_reply,
+    openai_chat_request,
+    openai_chat_stream,
+    openai_chat_usage,
+    openai_errors,
+    upstream_error,
+)
 from anyllm_fast.dialects.counts import read_count, write_count
 from anyllm_fast.dialects.peek import peek_body
 from anyllm_fast.dialects.recorded import record
@@ -55,7 +62,7 @@ class OpenAIChat:
         return openai_chat_reply.write_reply(reply, options, losses)
 
     def read_usage(self, body: bytes) -> Usage:
-        return openai_chat_reply.read_usage(body)
+        return openai_chat_usage.read_usage(body)
 
     def read_error(self, status: int, body: bytes) -> Failure:
         return upstream_error.read_error(status, body)

@@ -1,4 +1,8 @@
-"""Tool calls of a Chat Completions stream while they arrive, in every way that hosts number them. Decodes no JSON."""
+"""Tool calls of a Chat Completions stream while they arrive, in every way that hosts number them. Decodes no JSON.
+
+The text of a free-form tool becomes the arguments `{"input": "the text"}`. When it is complete only the end of the reply says, so
+the arguments are closed there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import Final
 
 from anyllm_fast.dialects.openai_chat_ends import synthetic
 from anyllm_fast.dialects.repair import HELD_MAX, HELD_TOO_MUCH, MAX_CALLS, TOO_MANY_CALLS
+from anyllm_fast.neutral.custom_tools import CLOSE, OPEN, deeper
 from anyllm_fast.neutral.stream import Failure, Sink
 
 NO_INDEX: Final = -1
@@ -17,7 +22,7 @@ class Slot:
     """A tool call while it arrives. Begun for the sink as soon as its name and id are known, or its name and something of its
     arguments; what comes before that is held."""
 
-    __slots__ = ("begun", "fed", "held", "ident", "index", "key", "name")
+    __slots__ = ("begun", "custom", "fed", "held", "ident", "index", "key", "name")
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -25,6 +30,7 @@ class Slot:
         self.name = b""
         self.held: list[bytes] = []
         self.begun = False
+        self.custom = False  # of a free-form tool
         self.fed = False
         self.key = -1
 
@@ -70,6 +76,8 @@ class Calls:
 
     def feed(self, slot: Slot, ident: bytes, name: bytes, args: bytes, sink: Sink) -> Failure | None:
         """What a delta says of its call."""
+        if slot.custom:
+            args = deeper(args)
         if not slot.begun:
             slot.ident = slot.ident or ident
             slot.name = slot.name or name
@@ -88,10 +96,12 @@ class Calls:
                 self._begin(slot, sink)
 
     def begin_rest(self, sink: Sink) -> None:
-        """The reply stops: what has no name goes out without one."""
+        """The reply stops: what has no name goes out without one, and texts are complete."""
         for slot in self._slots:
             if not slot.begun and (slot.ident or slot.held):
                 self._begin(slot, sink)
+            if slot.begun and slot.custom:
+                sink.args(slot.key, CLOSE)
 
     def _hold(self, slot: Slot, args: bytes) -> Failure | None:
         self._held_size += len(args)
@@ -108,6 +118,8 @@ class Calls:
         repeated = any(other.begun and other is not slot and other.ident == slot.ident for other in self._slots)
         known = slot.ident and not repeated  # results are paired by id, so two calls may not share one
         sink.tool(slot.key, slot.ident if known else synthetic(self.seed, slot.key), slot.name)
+        if slot.custom:
+            sink.args(slot.key, OPEN)
         if slot.held:
             slot.fed = True
             sink.args(slot.key, b"".join(slot.held))

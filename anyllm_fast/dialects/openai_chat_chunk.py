@@ -36,6 +36,7 @@ class Choice(msgspec.Struct, gc=False):
     matched_stop: Raw = ABSENT
     usage: Raw = ABSENT
     error: Raw = ABSENT
+    logprobs: Raw = ABSENT
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -57,6 +58,7 @@ class _LooseChoice(msgspec.Struct):
     matched_stop: Raw = ABSENT
     usage: Raw = ABSENT
     error: Raw = ABSENT
+    logprobs: Raw = ABSENT
 
 
 class _LooseChunk(msgspec.Struct):
@@ -93,11 +95,27 @@ class Call(msgspec.Struct):
     index: Raw = ABSENT
     id: Raw = ABSENT
     function: Raw = ABSENT
+    type: Raw = ABSENT
+    custom: Raw = ABSENT
 
 
 class Function(msgspec.Struct):
+    """Of a call, and `custom` too, whose text is `input`."""
+
     name: Raw = ABSENT
     arguments: Raw = ABSENT
+    input: Raw = ABSENT
+
+
+class Logprobs(msgspec.Struct):
+    content: Raw = ABSENT
+    refusal: Raw = ABSENT
+
+
+class Audio(msgspec.Struct):
+    data: Raw = ABSENT
+    transcript: Raw = ABSENT
+    format: Raw = ABSENT
 
 
 class _Details(msgspec.Struct):
@@ -128,6 +146,8 @@ decode_block = msgspec.json.Decoder(Block).decode
 decode_part = msgspec.json.Decoder(Part).decode
 decode_call = msgspec.json.Decoder(Call).decode
 decode_function = msgspec.json.Decoder(Function).decode
+decode_logprobs = msgspec.json.Decoder(Logprobs).decode
+decode_audio = msgspec.json.Decoder(Audio).decode
 _decode_details = msgspec.json.Decoder(_Details).decode
 _decode_usage = msgspec.json.Decoder(_Usage).decode
 _decode_groq = msgspec.json.Decoder(_Groq).decode
@@ -157,6 +177,7 @@ def _loose_choice(raw: Raw) -> Choice:
         choice.matched_stop,
         choice.usage,
         choice.error,
+        choice.logprobs,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Final
 
 import msgspec
 
-from anyllm_fast.dialects.openai_chat_reply import STOP_READ, STOP_WRITTEN, write_usage
+from anyllm_fast.dialects.media import image_part, sound
+from anyllm_fast.dialects.openai_chat_reply import STOP_READ, STOP_WRITTEN
+from anyllm_fast.dialects.openai_chat_usage import write_usage
 from anyllm_fast.dialects.openai_errors import ERRORS
 from anyllm_fast.errors import Kind
 from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
@@ -59,6 +61,25 @@ def judge_stop(
 def synthetic(seed: bytes, at: int) -> bytes:
     """The id of a call that came without one: the same for the same stream however it was cut, another for any other."""
     return b"call_" + hashlib.blake2b(b"%d:%b" % (at, seed), digest_size=12).hexdigest().encode()
+
+
+def foreign(origin: str) -> str:
+    """Whose signatures leave with a tag: the upstream's dialect; "" if they are Anthropic's, as they are by convention."""
+    return "" if origin == "anthropic" else origin
+
+
+def write_logprobs(name: bytes, tokens: bytes) -> bytes:
+    """What follows the head of a chunk of nothing but logprobs; `name` is that of the private event."""
+    said = (tokens, b"null") if name == b"logprobs" else (b"null", tokens)
+    return b'"choices":[{"index":0,"delta":{},"logprobs":{"content":%b,"refusal":%b},"finish_reason":null}]}\n\n' % said
+
+
+def write_media(raw: bytes, count: int, options: StreamOptions) -> bytes:
+    """The members of a delta that hold a generated picture (number `count`) or sound; b"" for what is neither."""
+    if image := image_part(raw):
+        return b'"images":[{"index":%d,"type":"image_url",%b]' % (count, image)
+    data = sound(raw)
+    return b"" if data is None else b'"audio":{"id":"audio_%b","data":"%b"}' % (options.ident, data)
 
 
 def chunk_head(options: StreamOptions) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Final
 
@@ -16,6 +18,18 @@ from anyllm_fast.neutral.request import CacheMark, Foreign, Media, Part, Refusal
 Parts = list[Json | Raw]
 
 _NO_LIST: Final = Raw(b"[]")
+_TEXTS: Final = re.compile(r"text/|application/(json|xml|yaml|x-yaml|toml|javascript|x-sh|sql)$")
+_SCHEME: Final = re.compile(rb'"([a-zA-Z][a-zA-Z0-9+.-]*):(?:/|\\/){2}')
+_SOUNDS: Final = {"mpeg": "mp3", "mpga": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
+"""Media types of the formats that the API names otherwise."""
+_OFFICE: Final = "application/vnd.openxmlformats-officedocument."
+_ENDINGS: Final = {
+    "application/msword": ".doc",
+    f"{_OFFICE}wordprocessingml.document": ".docx",
+    "application/vnd.ms-excel": ".xls",
+    f"{_OFFICE}spreadsheetml.sheet": ".xlsx",
+    f"{_OFFICE}presentationml.presentation": ".pptx",
+}
 
 
 def flat(parts: list[Part], outgoing: Outgoing, *, spaced: bool = False) -> Iterator[Part]:
@@ -34,6 +48,9 @@ def flat(parts: list[Part], outgoing: Outgoing, *, spaced: bool = False) -> Iter
                 yield from _marked(inside, part.cache, spaced)
             case Media() if part.kind == "document" and not outgoing.own:
                 yield from _document(part, outgoing)
+            case Media() if part.url is not None and _is_elsewhere(part) and not outgoing.own:
+                outgoing.lose(part.where, f"the target cannot fetch this {part.kind}: it is only told the address")
+                yield Text(text=string_of(f"[{part.kind}: {text_of(part.url)}]"), cache=part.cache, where=part.where)
             case ToolResult():
                 raise refuse(part.where, "a tool result belongs into a user message, behind the call that it answers")
             case _:
@@ -54,12 +71,14 @@ def _document(part: Media, outgoing: Outgoing) -> Iterator[Part]:
     """Title and context have no members here, so they go before the document as text (a file's name carries its title)."""
     if part.citations is not None:
         outgoing.lose((part.where, "citations"))
-    if part.url is not None:
-        raise refuse(part.where, "the target takes no document by its URL")
-    whole = part.text is None and part.parts is None
+    text = part.text if part.text is not None else _written(part)
+    whole = text is None and part.parts is None and part.url is None
     lines = [] if part.name is None or whole else [f"Document: {text_of(part.name)}"]
     if part.context is not None:
         lines.append(text_of(part.context))
+    if part.url is not None:
+        outgoing.lose(part.where, "the target cannot fetch a document: it is only told the address")
+        lines.append(text_of(part.url))
     if lines:
         yield Text(text=string_of("\n".join(lines)), where=part.where)
     if whole:
@@ -67,13 +86,33 @@ def _document(part: Media, outgoing: Outgoing) -> Iterator[Part]:
         return
     outgoing.private({}, part.private, part.where)
     outgoing.inner({}, part.inner, part.where)
-    if part.text is not None:
-        yield Text(text=part.text, cache=part.cache, where=part.where)
+    if part.url is not None:
+        if part.cache is not None:
+            drop(part.cache, outgoing)
+        return
+    if text is not None:
+        yield Text(text=text, cache=part.cache, where=part.where)
         return
     inside = part.parts or []
     for place, each in enumerate(inside, 1):
         marked = place == len(inside) and part.cache is not None and isinstance(each, Text | Media)
         yield replace(each, cache=part.cache) if marked else each
+
+
+def _is_elsewhere(part: Media) -> bool:
+    """Whether a picture, sound or film has an address from which the API takes none."""
+    scheme = _SCHEME.match(bytes(part.url or b""))
+    return scheme is not None and (part.kind == "audio" or scheme[1].lower() not in (b"http", b"https"))
+
+
+def _written(part: Media) -> Raw | None:
+    """What a file of text says; None for one of another kind, or whose text cannot be read."""
+    if part.data is None or not _TEXTS.match(part.media_type):
+        return None
+    try:
+        return string_of(b64decode(text_of(part.data), validate=True).decode())
+    except ValueError:
+        return None
 
 
 def write_part(part: Part, outgoing: Outgoing) -> Json | Raw:
@@ -87,6 +126,8 @@ def write_part(part: Part, outgoing: Outgoing) -> Json | Raw:
             out = {"type": "refusal", "refusal": part.text}
         case Media():
             out = _media(part, outgoing)
+            if part.detail is not None and part.kind != "image" and bytes(part.detail) != b'"auto"':
+                outgoing.lose(part.detail_where)
             write_mark(out, part.cache, outgoing)
             outgoing.inner(out, part.inner, part.where)
         case Foreign() if outgoing.own:
@@ -98,19 +139,23 @@ def write_part(part: Part, outgoing: Outgoing) -> Json | Raw:
 
 
 def _media(part: Media, outgoing: Outgoing) -> Json:
-    if part.kind == "image":
+    if part.kind == "image" and part.file_id is None:
         return {"type": "image_url", "image_url": _image(part, outgoing)}
     if part.kind == "audio" and part.data is not None:
-        return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.media_type.removeprefix("audio/")}}
-    if part.kind != "document":
-        raise refuse(part.where, f"the target takes no {part.kind}")
+        sort = part.media_type.removeprefix("audio/")
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": part.data, "format": sort if outgoing.own else _SOUNDS.get(sort, sort)},
+        }
+    if part.kind == "video" and part.file_id is None:
+        return {"type": "video_url", "video_url": {"url": part.url if part.data is None else _data_url(part)}}
     file: Json = {}
     if part.file_id is not None:
         file["file_id"] = part.file_id
     elif part.data is not None:
         file["file_data"] = _data_url(part) if part.media_type else part.data
     else:
-        raise refuse(part.where, "the target takes a document only with its data or by a file id")
+        raise refuse(part.where, f"the target takes a {part.kind} only with its data or by a file id")
     name = part.name if outgoing.own else _filename(part)
     if name is not None:
         file["filename"] = name
@@ -120,11 +165,9 @@ def _media(part: Media, outgoing: Outgoing) -> Json:
 def _image(part: Media, outgoing: Outgoing) -> Json:
     if part.data is not None:
         out: Json = {"url": _data_url(part)}
-    elif part.url is not None:
-        out = {"url": part.url}
     else:
-        raise refuse(part.where, "the target takes an image only with its data or by a URL, not by a file id")
-    if part.detail is not None and outgoing.own:
+        out = {"url": part.url}
+    if part.detail is not None:
         out["detail"] = part.detail
     return out
 
@@ -139,4 +182,5 @@ def _filename(part: Media) -> Raw | None:
     if part.file_id is not None:
         return None
     name = text_of(part.name) if part.name is not None else "document"
-    return string_of(name if name.lower().endswith(".pdf") else f"{name}.pdf")
+    ending = _ENDINGS.get(part.media_type, ".pdf" if part.media_type in ("", "application/pdf") else "")
+    return string_of(name if name.lower().endswith(ending) else name + ending)

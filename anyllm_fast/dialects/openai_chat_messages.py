@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from anyllm_fast.dialects.arguments import arguments_of
 from anyllm_fast.dialects.openai_chat_cache import take_cache
-from anyllm_fast.dialects.openai_chat_parts import read_content
+from anyllm_fast.dialects.openai_chat_parts import read_content, read_image
 from anyllm_fast.neutral.losses import ROOT, Where
 from anyllm_fast.neutral.members import (
     encode,
@@ -38,13 +38,16 @@ from anyllm_fast.neutral.request import (
     Members,
     Part,
     Refusal,
+    Text,
     Thinking,
     ToolCall,
     ToolResult,
     Turn,
 )
+from anyllm_fast.neutral.signatures import read_seal, read_signature
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
+_SIGNER: Final = "anthropic"  # signatures in thinking_blocks are Anthropic's where they have no tag, by LiteLLM's convention
 _EMPTY: Final = Raw(b'""')
 _CONTENT: Final = "a string or an array"
 
@@ -99,6 +102,7 @@ class _Reading:
             refusal = take_string(members, "refusal", where)
             if refusal is not None:
                 turn.parts.append(Refusal(text=refusal, where=(where, "refusal")))
+            _read_images(members, turn)
         if calls is not None:
             place: Where = (where, "tool_calls")
             turn.parts += [_read_call(call, (place, index)) for index, call in enumerate(open_objects(calls, place))]
@@ -196,9 +200,10 @@ def _read_thinking_blocks(raw: Raw, where: Where) -> list[Part]:
         members.pop("index", None)
         if kind == "thinking":
             part = Thinking(text=need_string(members, "thinking", here), where=here)
-            part.signature = take_string(members, "signature", here)
+            read_seal(part, take_string(members, "signature", here), _SIGNER)
         elif kind == "redacted_thinking":
-            part = Thinking(text=need_string(members, "data", here), redacted=True, where=here)
+            origin, data = read_signature(need_string(members, "data", here), _SIGNER)
+            part = Thinking(text=data or _EMPTY, origin=origin, redacted=True, where=here)
         else:
             raise refuse((here, "type"), f"expected thinking or redacted_thinking, got {kind!r}")
         members.pop("cache_control", None)
@@ -242,16 +247,29 @@ def _read_arguments(inside: Members, where: Where) -> Raw:
 
 
 def _read_audio(members: Members, turn: Turn) -> None:
-    """An earlier spoken answer, by its id. OpenAI holds the sound, so nobody else can be given it."""
+    """An earlier spoken answer, by its id. OpenAI holds the sound, so others are only told that there was one."""
     raw = take(members, "audio")
     if raw is not None:
         here: Where = (turn.where, "audio")
-        need_string(open_object(raw, here), "id", here)
-        turn.parts.append(Foreign(type="audio", raw=Raw(encode({"type": "audio", "audio": raw})), where=here))
+        ident = need_text(open_object(raw, here), "id", here)
+        spoken = Foreign(type="audio", raw=Raw(encode({"type": "audio", "audio": raw})), where=here)
+        spoken.parts, spoken.unsaid = [Text(text=string_of(f"[spoken answer {ident}]"), where=here)], [(here, "id")]
+        turn.parts.append(spoken)
+
+
+def _read_images(members: Members, turn: Turn) -> None:
+    """Pictures that the model made, in the member in which hosts around OpenAI send them; `index` is of stream chunks."""
+    raw = take(members, "images")
+    if raw is None:
+        return
+    here: Where = (turn.where, "images")
+    for index, image in enumerate(open_objects(raw, here)):
+        image.pop("type", None)
+        image.pop("index", None)
+        turn.parts.append(read_image(image, (here, index)))
 
 
 def _drop_empty(members: Members) -> None:
     """Clients send answers back as they came, with lists that hold nothing."""
-    for name in ("annotations", "images"):
-        if bytes(members.get(name, b"")) == b"[]":
-            del members[name]
+    if bytes(members.get("annotations", b"")) == b"[]":
+        del members["annotations"]

@@ -64,7 +64,7 @@ def _read_refusal(members: Members, where: Where) -> Refusal:
     return Refusal(text=need_string(members, "refusal", where), private=leftovers(members), where=where)
 
 
-def _read_image(members: Members, where: Where) -> Media:
+def read_image(members: Members, where: Where) -> Media:
     """`image_url` is an object; some clients send the URL itself."""
     media = Media(kind="image", where=where)
     raw = need(members, "image_url", "an object", where)
@@ -75,6 +75,16 @@ def _read_image(members: Members, where: Where) -> Media:
     media.detail_where = (here, "detail")
     _split_data_url(media, media.url)
     return _finish(media, members, "image_url", inside)
+
+
+def _read_video(members: Members, where: Where) -> Media:
+    """OpenAI has none; vLLM, OpenRouter, Qwen and Zhipu agree on this one."""
+    media = Media(kind="video", where=where)
+    here: Where = (where, "video_url")
+    inside = open_object(need(members, "video_url", "an object", where), here)
+    media.url = need_string(inside, "url", here)
+    _split_data_url(media, media.url)
+    return _finish(media, members, "video_url", inside)
 
 
 def _read_audio(members: Members, where: Where) -> Media:
@@ -131,7 +141,8 @@ def _split_data_url(media: Media, url: Raw) -> bool:
 _PARTS: Final[dict[bytes, Callable[[Members, Where], Part]]] = {
     b'"text"': _read_text,
     b'"refusal"': _read_refusal,
-    b'"image_url"': _read_image,
+    b'"image_url"': read_image,
+    b'"video_url"': _read_video,
     b'"input_audio"': _read_audio,
     b'"file"': _read_file,
 }

@@ -12,14 +12,20 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects.citations import annotation_of, length_of
+from anyllm_fast.dialects.media import image_part, kind_of_sound, media, read_image, sound
 from anyllm_fast.dialects.openai_chat_chunk import (
     count,
+    decode_audio,
     decode_block,
     decode_function,
+    decode_logprobs,
     decode_part,
 )
+from anyllm_fast.dialects.openai_chat_custom import is_custom, text_in
+from anyllm_fast.dialects.openai_chat_usage import write_usage
 from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
 from anyllm_fast.dialects.whole import Members, decode_members, read_members, says_something
+from anyllm_fast.neutral.custom_tools import CLOSE, OPEN, deeper
 from anyllm_fast.neutral.losses import ROOT, Losses
 from anyllm_fast.neutral.reply import (
     CallPart,
@@ -31,6 +37,7 @@ from anyllm_fast.neutral.reply import (
     TextPart,
     ThinkingPart,
 )
+from anyllm_fast.neutral.signatures import tagged
 from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
@@ -61,73 +68,6 @@ STOP_WRITTEN: dict[StopReason, bytes] = {
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class _Counts(msgspec.Struct):
-    prompt_tokens: int = -1
-    completion_tokens: int = -1
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: Raw = ABSENT
-    cache_creation_tokens: Raw = ABSENT
-
-
-class _UsageOnly(msgspec.Struct):
-    usage: _Counts | None = None
-
-
-class _AnyUsage(msgspec.Struct):
-    usage: Raw = ABSENT
-
-
-_decode_usage_only = msgspec.json.Decoder(_UsageOnly).decode
-_decode_any_usage = msgspec.json.Decoder(_AnyUsage).decode
-
-
-def read_usage(body: bytes) -> Usage:
-    """Counts of a completion that is passed on unread. Never raises.
-
-    One typed decode for what OpenAI documents; a host that writes them otherwise is read by the stream's more liberal rules.
-    """
-    try:
-        counts = _decode_usage_only(body).usage
-        if counts is None:
-            return Usage()
-        if counts.prompt_tokens >= 0 and not bytes(counts.prompt_cache_hit_tokens):
-            return _counted(counts)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        usage = _decode_any_usage(body).usage
-    except (ValueError, RecursionError):
-        return Usage()
-    return count(usage, Usage()) if is_object(usage) else Usage()
-
-
-def _counted(counts: _Counts) -> Usage:
-    read = written = reasoning = heard = spoken = -1
-    prompt, completion = counts.prompt_tokens_details, counts.completion_tokens_details
-    if prompt is not None:
-        read, written, heard = _known(prompt.cached_tokens), _known(prompt.cache_write_tokens), _known(prompt.audio_tokens)
-    if completion is not None:
-        reasoning, spoken = _known(completion.reasoning_tokens), _known(completion.audio_tokens)
-    fresh = max(counts.prompt_tokens - max(read, 0) - max(written, 0), 0)
-    return Usage(fresh, counts.completion_tokens, read, written, -1, reasoning, heard, spoken)
-
-
-def _known(number: int | None) -> int:
-    return -1 if number is None else number
-
-
 def read_reply(body: bytes, losses: Losses) -> Reply:
     """A `chat.completion` object as a Reply. ValueError if it is none, or one that the upstream broke off.
 
@@ -148,8 +88,10 @@ def read_reply(body: bytes, losses: Losses) -> Reply:
     reply.parts = [
         *_read_thinking(message),
         *_read_content(message),
+        *_read_media(message),
         *_read_calls(message, ident or bytes(choices[0])),
     ]
+    _read_logprobs(choice, reply.parts)
     reply.stop_reason, reply.stop_sequence = _read_stop(choice, reply.parts)
     usage = completion.get("usage", ABSENT)
     reply.usage = count(usage, Usage()) if is_object(usage) else Usage()
@@ -161,7 +103,7 @@ def read_reply(body: bytes, losses: Losses) -> Reply:
 
 
 _COMPLETION = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "system_fingerprint", "service_tier"})
-_CHOICE = frozenset({"index", "message", "finish_reason", "stop_reason", "matched_stop", "error"})
+_CHOICE = frozenset({"index", "message", "finish_reason", "stop_reason", "matched_stop", "error", "logprobs"})
 _MESSAGE = frozenset(
     {
         "role",
@@ -172,6 +114,8 @@ _MESSAGE = frozenset(
         "function_call",
         "thinking_blocks",
         "reasoning_details",
+        "images",
+        "audio",
         *REASONING,
     }
 )
@@ -244,6 +188,42 @@ def _read_content(message: Members) -> list[ReplyPart]:
     return parts
 
 
+def _read_media(message: Members) -> list[ReplyPart]:
+    """Pictures, and what is spoken: its words as text, and its sound where that tells of what kind it is."""
+    parts: list[ReplyPart] = []
+    for raw in objects(message.get("images", ABSENT)):
+        shown, url = read_image(raw)
+        if shown:
+            parts.append(PrivatePart(b"media", shown))
+        elif url:
+            parts.append(TextPart(b"![image](%b)" % url))
+    if not is_object(message.get("audio", ABSENT)):
+        return parts
+    audio = decode_audio(message["audio"])
+    if text := string(audio.transcript):
+        parts.append(TextPart(text))
+    if data := string(audio.data):
+        sort = string(audio.format)
+        kind = b"audio/" + sort if sort else kind_of_sound(data)
+        parts.append(PrivatePart(b"media", media(kind, data)) if kind else PrivatePart(b"audio", bytes(message["audio"])))
+    return parts
+
+
+def _read_logprobs(choice: Members, parts: list[ReplyPart]) -> None:
+    raw = choice.get("logprobs", ABSENT)
+    if not is_object(raw):
+        return
+    said = decode_logprobs(raw)
+    text = next((part for part in parts if isinstance(part, TextPart)), None)
+    if objects(said.content):
+        if text is not None:
+            text.logprobs = [bytes(said.content)]
+        else:
+            parts.append(PrivatePart(b"logprobs", bytes(said.content)))
+    if objects(said.refusal):
+        parts.append(PrivatePart(b"logprobs.refusal", bytes(said.refusal)))
+
+
 def _read_part(raw: Raw) -> list[ReplyPart]:
     """A content part. Hosts with several modalities answer in parts; so does Mistral when it thinks."""
     part = decode_part(raw)
@@ -306,7 +286,7 @@ _decode_custom = msgspec.json.Decoder(_Custom).decode
 def _read_custom(ident: bytes, raw: Raw) -> CallPart:
     """A custom tool takes free text; the middle has objects, so it becomes {"input": text}."""
     custom = _decode_custom(raw)
-    return CallPart(ident, string(custom.name), escaped(b'{"input":"%b"}' % string(custom.input)))
+    return CallPart(ident, string(custom.name), OPEN + deeper(string(custom.input)) + CLOSE)
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -322,8 +302,10 @@ class _Message:
         self.reasoning: list[bytes] = []
         self.blocks: list[bytes] = []
         self.calls: list[bytes] = []
+        self.images: list[bytes] = []
+        self.tokens: list[bytes] = []  # logprobs of the text, and of the refusal
+        self.refused: list[bytes] = []
         self.message: list[bytes] = []  # private members, by where they belong
-        self.choice: list[bytes] = []
         self.completion: list[bytes] = []
 
     def json(self) -> bytes:
@@ -336,7 +318,19 @@ class _Message:
             out += b',"thinking_blocks":[%b]' % b",".join(self.blocks)
         if self.calls:
             out += b',"tool_calls":[%b]' % b",".join(self.calls)
+        if self.images:
+            out += b',"images":[%b]' % b",".join(self.images)
         return out + b"".join(self.message) + b"}"
+
+    def logprobs(self) -> bytes:
+        if not (self.tokens or self.refused):
+            return b"null"
+        return b'{"content":%b,"refusal":%b}' % (_listed(self.tokens), _listed(self.refused))
+
+
+def _listed(arrays: list[bytes]) -> bytes:
+    """Arrays of objects as one; `null` for none."""
+    return b"[%b]" % b",".join(array.strip()[1:-1] for array in arrays) if arrays else b"null"
 
 
 def _joined(spans: list[bytes]) -> bytes:
@@ -347,20 +341,20 @@ def write_reply(reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
     """A Reply as a `chat.completion` object with our id and the model name that the client asked for."""
     message = _Message()
     for part in reply.parts:
-        _write_part(part, message, losses)
+        _write_part(part, message, options, losses)
     stop = reply.stop_reason or ("tool_use" if message.calls else "end_turn")
     finish = b"stop" if stop == "refusal" and message.refusal else STOP_WRITTEN[stop]
     sequence = b"" if reply.stop_sequence is None else b',"stop_reason":"%b"' % reply.stop_sequence
     usage = b',"usage":%b' % write_usage(reply.usage) if reply.usage.known else b""
     return (
         b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":"%b",'
-        b'"choices":[{"index":0,"message":%b,%b,"finish_reason":"%b"%b}]%b%b}'
+        b'"choices":[{"index":0,"message":%b,"logprobs":%b,"finish_reason":"%b"%b}]%b%b}'
     ) % (
         options.ident,
         options.created,
         options.model,
         message.json(),
-        b",".join(message.choice) or b'"logprobs":null',
+        message.logprobs(),
         finish,
         sequence,
         usage,
@@ -368,7 +362,7 @@ def write_reply(reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
     )
 
 
-def _write_part(part: ReplyPart, message: _Message, losses: Losses) -> None:
+def _write_part(part: ReplyPart, message: _Message, options: StreamOptions, losses: Losses) -> None:
     match part:
         case TextPart():
             _write_text(part, message, losses)
@@ -377,16 +371,28 @@ def _write_part(part: ReplyPart, message: _Message, losses: Losses) -> None:
         case ThinkingPart():
             if part.text:
                 message.reasoning.append(part.text)
-            message.blocks.append(b'{"type":"thinking","thinking":"%b","signature":"%b"}' % (part.text, part.signature))
+            signature = tagged(_foreign(options), part.signature)
+            message.blocks.append(b'{"type":"thinking","thinking":"%b","signature":"%b"}' % (part.text, signature))
         case RedactedPart():
-            message.blocks.append(b'{"type":"redacted_thinking","data":"%b"}' % part.data)
+            data = tagged(_foreign(options), part.data)
+            message.blocks.append(b'{"type":"redacted_thinking","data":"%b"}' % data)
+        case CallPart() if is_custom(options.forms, part.name):
+            message.calls.append(
+                b'{"id":"%b","type":"custom","custom":{"name":"%b","input":"%b"}}' % (part.ident, part.name, text_in(part.args))
+            )
         case CallPart():
             message.calls.append(
                 b'{"id":"%b","type":"function","function":{"name":"%b","arguments":"%b"}}'
                 % (part.ident, part.name, part.args or b"{}")
             )
         case PrivatePart():
-            _write_private(part, message, losses)
+            _write_private(part, message, options, losses)
+
+
+def _foreign(options: StreamOptions) -> str:
+    from anyllm_fast.dialects.openai_chat_ends import foreign  # that file imports our tables
+
+    return foreign(options.origin)
 
 
 def _write_text(part: TextPart, message: _Message, losses: Losses) -> None:
@@ -394,6 +400,7 @@ def _write_text(part: TextPart, message: _Message, losses: Losses) -> None:
     start = length_of(b"".join(message.text)) if part.citations else 0
     message.text.append(part.text)
     message.annotations += part.annotations
+    message.tokens += part.logprobs
     for citation in part.citations:
         if annotation := annotation_of(citation, start, start + length_of(part.text)):
             message.annotations.append(annotation)
@@ -401,39 +408,23 @@ def _write_text(part: TextPart, message: _Message, losses: Losses) -> None:
             losses.add((ROOT, "citation"), "Chat Completions has annotations for web pages only")
 
 
-def _write_private(part: PrivatePart, message: _Message, losses: Losses) -> None:
+def _write_private(part: PrivatePart, message: _Message, options: StreamOptions, losses: Losses) -> None:
     """Back to the member that it was read from, if it was one of this dialect's."""
     match part.name:
         case b"annotation":
             message.annotations.append(part.raw)
-        case b"audio" | b"images":
-            message.message.append(b',"%b":%b' % (part.name, part.raw))
+        case b"audio":
+            message.message.append(b',"audio":%b' % part.raw)
         case b"logprobs":
-            message.choice.append(b'"logprobs":%b' % part.raw)
+            message.tokens.append(part.raw)
+        case b"logprobs.refusal":
+            message.refused.append(part.raw)
+        case b"media" if image := image_part(part.raw):
+            message.images.append(b'{"index":%d,"type":"image_url",%b' % (len(message.images), image))
+        case b"media" if data := sound(part.raw):
+            audio = b',"audio":{"id":"audio_%b","data":"%b","expires_at":%d,"transcript":""}'
+            message.message.append(audio % (options.ident, data, options.created))
         case b"moderation" | b"metadata":
             message.completion.append(b',"%b":%b' % (part.name, part.raw))
         case _:
             losses.add((ROOT, part.name.decode()), "Chat Completions has no place for it")
-
-
-def write_usage(usage: Usage) -> bytes:
-    """`usage` of a completion: prompt_tokens is the sum of what was read from, written to and kept out of the cache."""
-    prompt, output = max(usage.prompt, 0), max(usage.output, 0)
-    out = b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d' % (prompt, output, prompt + output)
-    out += _details(
-        b"prompt_tokens_details",
-        (b"cached_tokens", usage.cache_read),
-        (b"cache_write_tokens", usage.cache_write),
-        (b"audio_tokens", usage.audio_input),
-    )
-    out += _details(
-        b"completion_tokens_details",
-        (b"reasoning_tokens", usage.reasoning),
-        (b"audio_tokens", usage.audio_output),
-    )
-    return out + b"}"
-
-
-def _details(name: bytes, *counts: tuple[bytes, int]) -> bytes:
-    known = b",".join(b'"%b":%d' % row for row in counts if row[1] >= 0)
-    return b',"%b":{%b}' % (name, known) if known else b""

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects.openai_chat_messages import read_turns
+from anyllm_fast.dialects.openai_chat_settings import read_settings, write_settings
 from anyllm_fast.dialects.openai_chat_tools import read_tool_choice, read_tools, write_tools
 from anyllm_fast.dialects.openai_chat_turns import Conversation
 from anyllm_fast.dialects.openai_strict import fits_strict
@@ -48,15 +49,8 @@ MAX_USER: Final = 64
 
 _DEFAULTS: Final[dict[str, Any]] = {
     "n": 1,
-    "logprobs": False,
-    "top_logprobs": 0,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
     "logit_bias": {},
     "modalities": ["text"],
-    "store": False,
-    "metadata": {},
-    "verbosity": "medium",
     "prompt_cache_options": {},
 }
 """Documented defaults of members that other dialects do not know: to leave one out that says no more loses nothing."""
@@ -96,13 +90,17 @@ def read_request(body: bytes, losses: Losses) -> Request:
     request.top_p = take_number(members, "top_p", ROOT)
     request.top_k = take_count(members, "top_k", ROOT)
     request.service_tier = take_string(members, "service_tier", ROOT)
+    read_settings(members, request)
     request.private = leftovers(members)
     request.idle |= {name for name, raw in request.private.items() if name in _DEFAULTS and _is(raw, _DEFAULTS[name])}
     return request
 
 
 def _is(raw: Raw, default: Any) -> bool:
-    return len(memoryview(raw)) < 64 and msgspec.json.decode(raw) == default
+    try:
+        return len(memoryview(raw)) < 64 and bool(msgspec.json.decode(raw) == default)
+    except msgspec.DecodeError:  # a number that no double can hold
+        return False
 
 
 def _read_limit(members: Members, request: Request) -> None:
@@ -198,6 +196,7 @@ def write_request(request: Request, model: str, profile: Profile, losses: Losses
     _write_stop(out, outgoing)
     _write_user(out, outgoing)
     _write_tier(out, outgoing)
+    write_settings(out, outgoing)
     _write_effort(out, outgoing)
     _write_format(out, outgoing)
     write_tools(out, outgoing)
@@ -243,7 +242,7 @@ def _write_sampling(out: Json, outgoing: Outgoing) -> None:
         elif number_of(raw) != 1:
             outgoing.lose(request.path(name), f"the model takes no {name}")
     if request.top_k is not None:
-        if outgoing.own or profile.top_k:
+        if outgoing.own or (profile.top_k and profile.samples):
             out["top_k"] = request.top_k
         else:
             outgoing.lose(request.path("top_k"))
@@ -350,7 +349,7 @@ def _schema(shape: OutputFormat, outgoing: Outgoing) -> Json:
         out["description"] = shape.description
     if shape.schema is not None:
         out["schema"] = shape.schema
-    if outgoing.own:
+    if outgoing.own or shape.strict is not None:
         if shape.strict is not None:
             out["strict"] = shape.strict
     elif shape.schema is not None and fits_strict(shape.schema):

@@ -14,34 +14,43 @@ from typing import Final
 from msgspec import Raw
 
 from anyllm_fast.dialects.citations import annotation_of, length_of
+from anyllm_fast.dialects.media import SAMPLES, media, read_image
 from anyllm_fast.dialects.openai_chat_calls import LEGACY, NO_INDEX, Calls
 from anyllm_fast.dialects.openai_chat_chunk import (
     Block,
+    Call,
     Choice,
     Chunk,
     Delta,
     count,
+    decode_audio,
     decode_block,
     decode_call,
     decode_function,
+    decode_logprobs,
     decode_part,
     is_error,
     read_chunk,
     usage_in,
 )
+from anyllm_fast.dialects.openai_chat_custom import CustomCalls, write_custom_call
 from anyllm_fast.dialects.openai_chat_ends import (
     DONE,
     ENDED_EARLY,
     SEED,
     chunk_head,
+    foreign,
     judge_stop,
     write_failure,
+    write_logprobs,
+    write_media,
     write_stop,
     write_usage_chunk,
 )
 from anyllm_fast.dialects.openai_chat_reply import ORIGIN
 from anyllm_fast.dialects.order import REFUSAL, TEXT, THINKING, Ordered
 from anyllm_fast.dialects.repair import ABSENT, Malformed, in_stream_error, is_object, number, objects, string, unreadable
+from anyllm_fast.neutral.signatures import tagged
 from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import Failure, Sink, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
@@ -131,6 +140,8 @@ class ChatDecoder:
             return
         if choice.delta is not None:
             self._read_delta(choice.delta, sink)
+        if is_object(choice.logprobs):
+            self._read_logprobs(choice.logprobs, sink)
         if finish := string(choice.finish_reason):
             self._finish = finish
         if matched := string(choice.stop_reason) or string(choice.matched_stop):
@@ -164,16 +175,41 @@ class ChatDecoder:
         for raw in objects(delta.tool_calls) if delta.tool_calls is not ABSENT else ():
             call = decode_call(raw)
             index = number(call.index)
-            self._read_call(NO_INDEX if index < 0 else index, string(call.id), call.function, sink)
+            self._read_call(NO_INDEX if index < 0 else index, call, sink)
         if is_object(delta.function_call):
-            self._read_call(LEGACY, b"", delta.function_call, sink)
+            self._read_call(LEGACY, Call(function=delta.function_call), sink)
         for raw in objects(delta.annotations) if delta.annotations is not ABSENT else ():
             sink.private(b"annotation", bytes(raw))
-        for name, raw in ((b"audio", delta.audio), (b"images", delta.images)):
-            if bytes(raw)[:1] in (b"{", b"["):
-                self._settle(sink)
-                self._came = True
-                sink.private(name, bytes(raw))
+        for raw in objects(delta.images) if delta.images is not ABSENT else ():
+            self._read_image(raw, sink)
+        if is_object(delta.audio):
+            self._read_audio(delta.audio, sink)
+
+    def _read_logprobs(self, raw: Raw, sink: Sink) -> None:
+        said = decode_logprobs(raw)
+        for name, tokens in ((b"logprobs", said.content), (b"logprobs.refusal", said.refusal)):
+            if objects(tokens):
+                sink.private(name, bytes(tokens))
+
+    def _read_image(self, raw: Raw, sink: Sink) -> None:
+        """A generated picture; one that only has an address goes as the Markdown of it."""
+        shown, url = read_image(raw)
+        if shown:
+            self._show(shown, sink)
+        elif url:
+            self._say(b"![image](%b)" % url, sink)
+
+    def _read_audio(self, raw: Raw, sink: Sink) -> None:
+        """What is said as text, and the samples that it sounds like."""
+        audio = decode_audio(raw)
+        self._say(string(audio.transcript), sink)
+        if data := string(audio.data):
+            self._show(media(SAMPLES, data), sink)
+
+    def _show(self, shown: bytes, sink: Sink) -> None:
+        self._settle(sink)
+        self._came = True
+        sink.private(b"media", shown)
 
     def _say(self, span: bytes, sink: Sink) -> None:
         if span:
@@ -276,10 +312,14 @@ class ChatDecoder:
         if self._calls.waiting:
             self._calls.begin_named(sink)
 
-    def _read_call(self, index: int, ident: bytes, function: Raw, sink: Sink) -> None:
-        name, args = b"", b""
-        if is_object(function):
-            wire = decode_function(function)
+    def _read_call(self, index: int, call: Call, sink: Sink) -> None:
+        ident, name, args = string(call.id), b"", b""
+        custom = is_object(call.custom) or string(call.type) == b"custom"
+        if is_object(call.custom):
+            wire = decode_function(call.custom)
+            name, args = string(wire.name), string(wire.input)
+        elif is_object(call.function):
+            wire = decode_function(call.function)
             name = string(wire.name)
             args = escaped(bytes(wire.arguments)) if is_object(wire.arguments) else string(wire.arguments)
         if self._over:
@@ -292,6 +332,7 @@ class ChatDecoder:
                 self._fail(added, sink)
                 return
             slot = added
+            slot.custom = custom
         if failure := self._calls.feed(slot, ident, name, args, sink):
             self._fail(failure, sink)
 
@@ -308,6 +349,9 @@ class ChatEncoder(Ordered):
     def __init__(self, options: StreamOptions) -> None:
         super().__init__()
         self._options = options
+        self._origin = foreign(options.origin)
+        self._custom = CustomCalls(options.forms) if options.forms else None
+        self._images = 0
         self._head = chunk_head(options)
         self._delta = self._head + b'"choices":[{"index":0,"delta":{'
         self._thought = 0  # entries of thinking_blocks so far
@@ -340,8 +384,8 @@ class ChatEncoder(Ordered):
             self._put(b'"reasoning_content":"%b","thinking_blocks":[%b]' % (span, block))
 
     def _write_seal(self, signature: bytes) -> None:
-        block = b'{"index":%d,"type":"thinking","thinking":"","signature":"%b"}' % (self._thought, signature)
-        self._put(b'"thinking_blocks":[%b]' % block)
+        block = b'{"index":%d,"type":"thinking","thinking":"","signature":"%b"}'
+        self._put(b'"thinking_blocks":[%b]' % (block % (self._thought, tagged(self._origin, signature))))
 
     def _write_close(self, kind: int) -> None:
         if kind == THINKING:
@@ -350,16 +394,27 @@ class ChatEncoder(Ordered):
             self._write_citations(self._began)
 
     def _write_redacted(self, data: bytes) -> None:
+        data = tagged(self._origin, data)
         self._put(b'"thinking_blocks":[{"index":%d,"type":"redacted_thinking","data":"%b"}]' % (self._thought, data))
         self._thought += 1
 
     def _write_call(self, count: int, ident: bytes, name: bytes) -> None:
+        if self._custom is not None and self._custom.begin(count, name):
+            self._put(b'"tool_calls":[%b]' % write_custom_call(count, ident, name))
+            return
         self._put(
             b'"tool_calls":[{"index":%d,"id":"%b","type":"function","function":{"name":"%b","arguments":""}}]'
             % (count, ident, name)
         )
 
     def _write_args(self, count: int, span: bytes) -> None:
+        if self._custom is not None and self._custom.has(count):
+            said = self._custom.feed(count, span)
+            if isinstance(said, Failure):
+                self.fail(said)
+            elif said:
+                self._put(b'"tool_calls":[%b]' % said)
+            return
         self._put(b'"tool_calls":[{"index":%d,"function":{"arguments":"%b"}}]' % (count, span))
 
     def _carry(self, name: bytes, raw: bytes) -> bool:
@@ -370,7 +425,20 @@ class ChatEncoder(Ordered):
             self._turn_to(self._open)
             self._write_annotation(raw)
             return True
-        return False
+        if name in (b"logprobs", b"logprobs.refusal") and raw[:1] == b"[":
+            self._turn_to(self._open)
+            self._out += (self._head, write_logprobs(name, raw))
+            return True
+        return name == b"media" and self._write_media(raw)
+
+    def _write_media(self, raw: bytes) -> bool:
+        delta = write_media(raw, self._images, self._options)
+        if not delta:
+            return False
+        self._turn_to(self._open)
+        self._put(delta)
+        self._images += 1
+        return True
 
     def _write_citations(self, began: int) -> None:
         """The citations of a text, once it is known where it ends."""
@@ -386,6 +454,9 @@ class ChatEncoder(Ordered):
         self._annotations += 1
 
     def _write_stop(self, reason: StopReason, sequence: bytes | None) -> None:
+        if self._custom is not None:
+            for said in self._custom.rest():
+                self._put(b'"tool_calls":[%b]' % said)
         self._write_citations(self._length)
         self._out.append(write_stop(self._head, reason, sequence, self._refused))
 

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from anyllm_fast.dialects.openai_chat_cache import drop, take_cache, write_own
 from anyllm_fast.dialects.openai_strict import fits_strict
+from anyllm_fast.neutral.custom_tools import as_function
 from anyllm_fast.neutral.losses import ROOT, Where
 from anyllm_fast.neutral.members import (
     decode_object,
@@ -21,6 +22,7 @@ from anyllm_fast.neutral.members import (
     open_object,
     open_objects,
     refuse,
+    string_of,
     take,
     take_flag,
     take_object,
@@ -30,7 +32,7 @@ from anyllm_fast.neutral.members import (
     wrong,
 )
 from anyllm_fast.neutral.outgoing import Json, Outgoing
-from anyllm_fast.neutral.request import CustomTool, Members, Request, ServerTool, Tool, ToolChoice
+from anyllm_fast.neutral.request import CustomTool, Members, Request, ServerTool, Tool, ToolChoice, ToolForm
 
 AnyTool = Tool | ServerTool | CustomTool
 
@@ -47,6 +49,9 @@ def read_tools(given: list[Members] | None, members: Members, request: Request) 
     if given is not None:
         where: Where = (ROOT, "tools")
         request.tools = [_read_tool(tool, (where, index)) for index, tool in enumerate(given)]
+        names = [bytes(tool.name)[1:-1] for tool in request.tools if type(tool) is CustomTool]
+        if names:
+            request.forms = {name: ToolForm("custom", name) for name in names}
     if old is not None:
         where = (ROOT, "functions")
         tools = request.tools = request.tools or []
@@ -165,6 +170,7 @@ def write_tools(out: Json, outgoing: Outgoing) -> None:
     """`tools`, `tool_choice`, `parallel_tool_calls` and `web_search_options`. Empty lists are left out: the API refuses them."""
     request = outgoing.request
     tools: list[Json | Raw] = []
+    custom: set[str] = set()
     for tool in request.tools or ():
         match tool:
             case Tool():
@@ -172,12 +178,13 @@ def write_tools(out: Json, outgoing: Outgoing) -> None:
                     tools.append(_write_function(tool, outgoing))
             case CustomTool():
                 tools.append(_write_custom(tool, outgoing))
+                custom.add(text_of(tool.name))
             case ServerTool():
                 _write_server_tool(tool, tools, out, outgoing)
     if tools or (outgoing.own and any(tool.where is not SEARCH for tool in request.tools or ())):
         out["tools"] = tools
     if tools or outgoing.own:
-        _write_choice(out, outgoing)
+        _write_choice(out, custom if outgoing.own or outgoing.profile.custom_tools else set(), outgoing)
     elif request.tool_choice is not None and request.tool_choice.mode not in ("auto", "none"):
         outgoing.lose(request.tool_choice.where, "there are no tools to choose from")
 
@@ -214,12 +221,18 @@ def _typed(schema: Raw) -> Raw | Json:
 
 
 def _write_custom(tool: CustomTool, outgoing: Outgoing) -> Json:
-    custom: Json = {"name": tool.name}
+    """As it is to hosts that have such tools, as a function to the others."""
+    if not (outgoing.own or outgoing.profile.custom_tools):
+        out = _write_function(as_function(tool), outgoing)
+        outgoing.private({}, tool.private, tool.where)
+        outgoing.inner({}, tool.inner, tool.where)
+        return out
+    custom: Json = {"name": outgoing.tool_name(tool.name, (tool.where, "name"), outgoing.profile.tool_name_limit)}
     if tool.description is not None:
         custom["description"] = tool.description
     if tool.format is not None:
         custom["format"] = tool.format
-    out: Json = {"type": "custom", "custom": custom}
+    out = {"type": "custom", "custom": custom}
     outgoing.private(out, tool.private, tool.where)
     outgoing.inner(out, tool.inner, tool.where)
     return out
@@ -258,24 +271,33 @@ def _write_server_tool(tool: ServerTool, tools: list[Json | Raw], out: Json, out
     outgoing.private({}, tool.private, tool.where)
 
 
-def _write_choice(out: Json, outgoing: Outgoing) -> None:
+def _write_choice(out: Json, custom: set[str], outgoing: Outgoing) -> None:
+    """`custom`: names of the tools that were written as free-form ones."""
     request = outgoing.request
     choice = request.tool_choice
     if choice is not None:
         said: Json | Raw | str = choice.mode
         if choice.mode == "tool":
-            kind = "custom" if choice.custom else "function"
             if choice.name is None:
                 raise wrong(None, "the tool's name", choice.where)
-            name = outgoing.tool_name(choice.name, (choice.where, "name"), outgoing.profile.tool_name_limit)
-            said = {"type": kind, kind: {"name": name}}
+            said = _named(choice.name, choice.custom if outgoing.own else text_of(choice.name) in custom, choice, outgoing)
         elif choice.mode == "allowed":
-            if choice.allowed is None:
-                raise wrong(None, "the tools that are allowed", choice.where)
-            said = {"type": "allowed_tools", "allowed_tools": choice.allowed}
+            said = {"type": "allowed_tools", "allowed_tools": _write_allowed(choice, custom, outgoing)}
         extra: Json = said if isinstance(said, dict) else {}
         outgoing.private(extra, choice.private, choice.where)
         outgoing.inner(extra, choice.inner, choice.where)
         out["tool_choice"] = said
     if request.parallel_tools is False or (outgoing.own and request.parallel_tools):
         out["parallel_tool_calls"] = request.parallel_tools
+
+
+def _write_allowed(choice: ToolChoice, custom: set[str], outgoing: Outgoing) -> Raw | Json:
+    if outgoing.own and choice.allowed is not None:
+        return choice.allowed
+    tools = [_named(string_of(name), name in custom, choice, outgoing) for name in choice.names]
+    return {"mode": "required" if choice.required else "auto", "tools": tools}
+
+
+def _named(name: Raw, custom: bool, choice: ToolChoice, outgoing: Outgoing) -> Json:
+    kind = "custom" if custom else "function"
+    return {"type": kind, kind: {"name": outgoing.tool_name(name, (choice.where, "name"), outgoing.profile.tool_name_limit)}}

@@ -15,13 +15,16 @@ from anyllm_fast.dialects.arguments import string_of_arguments
 from anyllm_fast.dialects.openai_chat_cache import drop, write_own
 from anyllm_fast.dialects.openai_chat_media import Parts, flat, write_part
 from anyllm_fast.dialects.openai_chat_messages import REASONING
-from anyllm_fast.neutral.members import joined, open_object, refuse, string_of, text_of
+from anyllm_fast.neutral.custom_tools import args_of
+from anyllm_fast.neutral.members import joined, open_object, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing, digest
 from anyllm_fast.neutral.pairing import Step, pair
 from anyllm_fast.neutral.request import Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
+from anyllm_fast.neutral.signatures import is_marked
 
 MARK: Final = "anyllm:"  # our own mark in place of a signature names the member that the reasoning came in: see Thinking
 MAX_IDENT: Final = 40  # longer ids of calls are a 400 of the API
+_OWNERS: Final = frozenset({"", "anthropic", "openai_chat"})  # whose signatures stand in thinking_blocks without a tag
 
 _EMPTY: Final = Raw(b'""')
 _NEWLINE: Final = b"\\n"
@@ -97,6 +100,7 @@ class Conversation:
         outgoing = self._outgoing
         out: Json = {"role": "assistant"}
         said: list[Part] = []
+        made: list[Media] = []
         calls: list[Json] = []
         for part in flat(step.parts, outgoing, spaced=True):
             match part:
@@ -112,15 +116,20 @@ class Conversation:
                     out["refusal"] = part.text
                 case Foreign() if part.type == "audio":
                     out["audio"] = open_object(part.raw, part.where)["audio"]
+                case Media() if outgoing.own and _is_of_images(part):
+                    out.setdefault("images", []).append(write_part(part, outgoing))
                 case Media():
-                    raise refuse(part.where, "the target takes no picture or file in an answer of the model")
+                    made.append(part)
+                    _separate(said)
+                    said.append(Text(text=string_of(f"[{part.kind} {len(made)} of this answer is in the next user message]")))
+                    _separate(said)
                 case _:
                     said.append(part)
         if said and said[-1] is _SEPARATOR:
             said.pop()
         if said or turn.plain:
             out["content"] = self._content(turn, said, b"", join=True)
-        elif outgoing.own and not calls and "audio" not in out and "refusal" not in out:
+        elif outgoing.own and not calls and not {"audio", "images", "refusal"}.intersection(out):
             out["content"] = []
         elif calls or outgoing.own:
             out["content"] = None
@@ -132,15 +141,18 @@ class Conversation:
             self._announce({}, turn)
         for result in step.results:
             self._result(result)
+        for number, media in enumerate(made, 1):
+            self._show_later(media, f"[{media.kind} {number} of the answer before]")
 
     def _call(self, part: ToolCall) -> Json:
         outgoing = self._outgoing
-        kind = "custom" if part.custom else "function"
+        custom = part.custom and (outgoing.own or outgoing.profile.custom_tools)
+        kind = "custom" if custom else "function"
         body: Json = {"name": outgoing.tool_name(part.name, (part.where, "name"), outgoing.profile.tool_name_limit)}
-        if part.custom:
+        if custom:
             body["input"] = part.args
         else:
-            body["arguments"] = string_of_arguments(part.args)
+            body["arguments"] = string_of_arguments(args_of(part.args) if part.custom else part.args)
         out: Json = {"id": self._ident(part.ident), "type": kind, kind: body}
         if part.cache is not None:
             if outgoing.own:
@@ -165,7 +177,7 @@ class Conversation:
         name = signature.removeprefix(MARK)
         if name in REASONING and name != signature and (outgoing.own or outgoing.profile.takes_reasoning):
             out[name] = joined([out[name], part.text], b"") if name in out else part.text
-        elif outgoing.own:
+        elif _is_block(part, outgoing):
             out.setdefault("thinking_blocks", []).append(_block(part))
         else:
             outgoing.lose(part.where, "reasoning that is bound to another provider")
@@ -205,9 +217,11 @@ class Conversation:
             else:
                 drop(result.cache, outgoing)
         for number, part in enumerate(media, 1):
-            label = f"[{part.kind} {number} of the result of tool call {text_of(result.ident)}]"
-            self._shown += [{"type": "text", "text": label}, write_part(part, outgoing)]
+            self._show_later(part, f"[{part.kind} {number} of the result of tool call {text_of(result.ident)}]")
         return self._content(_APART, texts, _NEWLINE, join=not outgoing.profile.text_arrays) if texts else _EMPTY
+
+    def _show_later(self, part: Media, label: str) -> None:
+        self._shown += [{"type": "text", "text": label}, write_part(part, self._outgoing)]
 
     def _show(self) -> None:
         if self._shown:
@@ -272,6 +286,22 @@ def _say_failed(texts: list[Part]) -> None:
     inside = bytes(first.text)[1:]
     if _SAYS_SO not in inside[:32].lower():
         texts[0] = Text(text=Raw(b'"Error: ' + inside), cache=first.cache, private=first.private, where=first.where)
+
+
+def _is_of_images(part: Media) -> bool:
+    match part.where:
+        case ((_, "images"), _):
+            return True
+    return False
+
+
+def _is_block(part: Thinking, outgoing: Outgoing) -> bool:
+    """Whether a block goes back in thinking_blocks: what such a host has sent, and in this dialect what is Anthropic's."""
+    if is_marked(part.text if part.redacted else part.signature):
+        return False
+    if outgoing.own:
+        return part.origin in _OWNERS
+    return part.origin == "openai_chat" and outgoing.profile.takes_reasoning
 
 
 def _block(part: Thinking) -> Json:

@@ -125,7 +125,8 @@ class ResponsesDecoder:
     def _conclude(self, kind: bytes, response: Raw, sink: Sink) -> None:
         if not self._items and is_object(response):
             for item in objects(decode_head(response).output):
-                self._item_done(Event(item=item), sink)
+                if not self._over:
+                    self._item_done(Event(item=item), sink)
         while self._open and not self._over:
             self._close(self._open.pop(0), sink)
         if self._over:

@@ -186,7 +186,7 @@ class _Reading:
 
     def _call_id(self, members: Members, where: Where) -> Raw:
         """The older local_shell_call may have only its own id."""
-        if members.get("call_id", b"null") == b"null" and "id" in members:
+        if bytes(members.get("call_id", b"null")) == b"null" and "id" in members:
             members.pop("call_id", None)
             return need_string(members, "id", where)
         return need_string(members, "call_id", where)

@@ -116,7 +116,7 @@ class ResponsesEncoder(Ordered):
 # -- the bypass --------------------------------------------------------------------------------------------------------
 
 _DELTA_FIRST: Final = re.compile(rb'\{"type": ?"response\.[a-z_.]*\.delta"')
-_DELTA_LAST: Final = re.compile(rb'[,{] ?"type": ?"response\.[a-z_.]*\.delta"\}$')
+_DELTA_LAST: Final = re.compile(rb'[,{] ?"type": ?"response\.[a-z_.]*\.delta"\}\Z')
 
 
 def _is_plain(event: bytes, data: bytes, committed: bool) -> bool:

@@ -163,6 +163,7 @@ def _read_late(item: Members, where: Where, reading: _Reading) -> None:
         before = len(reading.tools)
         reading.tool(members, (here, index))
         reading.tools[before:] = [tool for tool in reading.tools[before:] if _label(tool) not in known]
+        known.update(_label(tool) for tool in reading.tools[before:])
 
 
 def _label(tool: AnyTool) -> bytes:

@@ -20,13 +20,17 @@ from typing import Final
 
 from msgspec import Raw
 
+from anyllm_fast.neutral.request import Thinking
+
 PREFIX: Final = b"anyllm:"
 ORIGINS: Final = frozenset({b"anthropic", b"openai_chat", b"openai_responses", b"gemini", b"bedrock"})
 
 
 def tagged(origin: str, opaque: bytes) -> bytes:
-    """The span that leaves for a client of another dialect. Empty stays empty: nobody signed."""
-    return b"%b%b:%b" % (PREFIX, origin.encode(), opaque) if opaque and origin else opaque
+    """The span that leaves for a client of another dialect. Empty stays empty: nobody signed. Our own marks stay as they are."""
+    if not (opaque and origin) or opaque.startswith(PREFIX):
+        return opaque
+    return b"%b%b:%b" % (PREFIX, origin.encode(), opaque)
 
 
 def untagged(signature: bytes, own: str) -> tuple[str, bytes]:
@@ -48,6 +52,7 @@ def redacted_data(opaque: bytes) -> bytes | None:
 
 
 _REDACTED: Final = b"redacted:"
+_MARKED: Final = b'"' + PREFIX
 MAX_PACKED: Final = 256 * 1024
 """Bytes of text that ride along with a signature; of longer thoughts only the signature does."""
 
@@ -69,3 +74,18 @@ def read_signature(raw: Raw | None, own: str) -> tuple[str, Raw | None]:
         return "", None
     origin, opaque = untagged(bytes(raw)[1:-1], own)
     return origin, Raw(b'"%b"' % opaque)
+
+
+def read_seal(thinking: Thinking, raw: Raw | None, own: str) -> None:
+    """Sets the signature of a block and whose it is; a tagged one that stands for redacted reasoning makes the block that."""
+    thinking.origin, thinking.signature = read_signature(raw, own)
+    if raw is None or thinking.signature is None or not is_marked(raw):
+        return
+    data = redacted_data(bytes(thinking.signature)[1:-1])
+    if data is not None:
+        thinking.text, thinking.signature, thinking.redacted = Raw(b'"%b"' % data), None, True
+
+
+def is_marked(raw: Raw | None) -> bool:
+    """Whether a JSON string bears a mark of ours: no vendor may see one."""
+    return raw is not None and bytes(raw).startswith(_MARKED)

@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 from anyllm_fast.config import Backend
 from anyllm_fast.errors import UpstreamBroken
-from anyllm_fast.providers.control import Asking, ask
+from anyllm_fast.providers.control import Asking, ask, prepare
 from anyllm_fast.providers.tokens import Token, Tokens
 
 
 def open_tokens(backend: Backend) -> Tokens:
     """Source: learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow."""
+    prepare(backend)
     azure = backend.azure
     asking = Asking(
         f"{azure.authority}/{quote(azure.tenant_id, safe='')}/oauth2/v2.0/token",

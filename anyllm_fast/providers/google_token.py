@@ -13,7 +13,7 @@ import msgspec
 from anyllm_fast.config import Backend
 from anyllm_fast.config.google_file import LIBRARY, read_credentials
 from anyllm_fast.errors import ConfigError, UpstreamBroken, UpstreamRefused, UpstreamUnreachable
-from anyllm_fast.providers.control import SECONDS, Asking, ask, client_options
+from anyllm_fast.providers.control import SECONDS, Asking, ask, client_options, prepare
 from anyllm_fast.providers.tokens import Token, Tokens
 
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -23,6 +23,7 @@ _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 
 def open_tokens(backend: Backend) -> Tokens:
     """Raises ConfigError for a credentials file that cannot be used, or without the library that reads it."""
+    prepare(backend)
     path = backend.google.credentials_file
     return Tokens(_from_file(backend, path) if path else _from_metadata(backend))
 
