@@ -16,6 +16,7 @@ from anyllm_fast.gateway import Gateway
 from anyllm_fast.policy import open_policies
 from anyllm_fast.policy.log import Log
 from anyllm_fast.providers import demo, open_target
+from anyllm_fast.responses.store import open_store
 from anyllm_fast.router import Router
 from anyllm_fast.upstream import Upstream
 from anyllm_fast.upstream.client import UpstreamOptions, open_upstream
@@ -76,7 +77,8 @@ class App:
             else:
                 shared = shared or open_upstream(options)
                 self._upstreams[name] = shared
-        self._gateway = Gateway(settings, self._router, self._upstreams, self._policies)
+        store = open_store(settings.responses_store, settings.responses_ttl)
+        self._gateway = Gateway(settings, self._router, self._upstreams, self._policies, store)
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the worker: the collector need not look at it again
         gc.set_threshold(20_000, 20, 20)  # a call makes no cycles: the default of 700 looks for them every few calls

@@ -19,6 +19,7 @@ from anyllm_fast.errors import InvalidRequest
 from anyllm_fast.neutral.losses import Losses
 from anyllm_fast.neutral.members import encode, open_body
 from anyllm_fast.neutral.stream import Pipe
+from anyllm_fast.wire.aws import AwsWatch
 from anyllm_fast.wire.carried import Framing, Unframing
 
 AWS_STREAM: Final = b"application/vnd.amazon.eventstream"
@@ -99,14 +100,14 @@ CARRIERS: Final[dict[str, Carrier]] = {
         pack=_pack_claude(b"bedrock-2023-05-31", streamed_by_path=True),
         unframe=lambda max_frame: wire.AwsToSse(max_frame, True),
         accept=AWS_STREAM,
-        watch=lambda max_frame: wire.AwsWatch("anthropic", max_frame),
+        watch=lambda max_frame: AwsWatch("anthropic", max_frame),
     ),
     "converse": Carrier(
         frame=lambda: wire.SseToAws(False),
         content_type=AWS_STREAM,
         unframe=lambda max_frame: wire.AwsToSse(max_frame, False),
         accept=AWS_STREAM,
-        watch=lambda max_frame: wire.AwsWatch("bedrock", max_frame),
+        watch=lambda max_frame: AwsWatch("bedrock", max_frame),
     ),
     "vertex_anthropic": Carrier(pack=_pack_claude(b"vertex-2023-10-16", streamed_by_path=False)),
     "json_array": Carrier(frame=lambda: wire.SseToJsonArray(), content_type=b"application/json"),

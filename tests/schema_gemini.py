@@ -237,6 +237,8 @@ def reply(body: dict[str, Any]) -> None:
                 part["text"] = "thought"
             if "functionCall" in part:
                 part["functionCall"].setdefault("name", "text")
+            if "inlineData" in part:
+                part["inlineData"] |= {"mimeType": "image/png", "data": "iVBORw0KGgo="}
         if not any("text" in part and "thought" not in part for part in parts):
             parts.append({"text": "hello"})
         _complete_notes(candidate)

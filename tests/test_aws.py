@@ -1,4 +1,4 @@
-"""anyllm_fast/wire/aws.py and its twin: AWS messages to server-sent events and back, against botocore's parser and a writer here."""
+"""anyllm_fast/wire/aws.py and its twin: AWS messages to server-sent events and back, by botocore's parser and a writer here."""
 
 from __future__ import annotations
 
@@ -89,12 +89,7 @@ def test_messages_become_frames_in_any_cutting(twin: Any) -> None:
     for name in ("bedrock_text", "bedrock_error_midway"):
         for chunks in few_cuttings(framed_corpus(name)):
             made = twin.AwsToSse(MAX_FRAME, False)
-            assert through(made, chunks) == rewritten(name) and made.failure is None
-
-
-def rewritten(name: str) -> bytes:
-    """The corpus with the payloads of exceptions as they are written again, which is by msgspec."""
-    return load(name)
+            assert through(made, chunks) == load(name) and made.failure is None
 
 
 def few_cuttings(data: bytes) -> Iterator[list[bytes]]:
@@ -288,7 +283,7 @@ def test_the_checksum_is_right_for_every_length(twin: Any) -> None:
 # -- the bypass --------------------------------------------------------------------------------------------------------
 
 
-def watched(body: bytes, chunks: list[bytes], dialect: Any = "bedrock") -> Any:
+def watched(chunks: list[bytes], dialect: Any = "bedrock") -> Any:
     made = AwsWatch(dialect, MAX_FRAME)
     out = b"".join([*(made.feed(chunk) for chunk in chunks), made.finish()])
     return outcome(made, out)
@@ -297,10 +292,10 @@ def watched(body: bytes, chunks: list[bytes], dialect: Any = "bedrock") -> Any:
 def test_a_good_stream_passes_as_it_is_in_any_cutting() -> None:
     for name in ("bedrock_text", "bedrock_error_midway", "bedrock_error_first", "bedrock_no_metadata"):
         body = framed_corpus(name)
-        first = watched(body, [body])
+        first = watched([body])
         assert first.out == body and first.ended
         for chunks in few_cuttings(body):
-            assert watched(body, chunks) == first
+            assert watched(chunks) == first
     found = watched(body := framed_corpus("bedrock_tools_parallel"), [body])
     assert (found.usage.input, found.usage.cache_write_1h, found.stop_reason, found.committed) == (410, 50, "tool_use", True)
 
@@ -308,20 +303,20 @@ def test_a_good_stream_passes_as_it_is_in_any_cutting() -> None:
 def test_nothing_follows_the_end() -> None:
     body = framed_corpus("bedrock_text")
     for chunks in few_cuttings(body + body):
-        assert watched(body, chunks).out == body
+        assert watched(chunks).out == body
 
 
 def test_a_cut_or_broken_stream_ends_with_an_exception_behind_its_last_whole_message() -> None:
     body = framed_corpus("bedrock_text")
     kept = body[: len(body) - len(message("x", b"")) - 40]
     for damaged in (kept, body[:-20] + b"\x00" + body[-19:]):
-        found = watched(body, [damaged])
+        found = watched([damaged])
         assert found.failure is not None
         messages = parsed(found.out)
         assert messages[-1][0][":exception-type"] == "modelStreamErrorException"
         assert body.startswith(b"".join(framed(headers(**named(head)), payload) for head, payload in messages[:-1]))
         for chunks in few_cuttings(damaged):
-            assert watched(body, chunks) == found
+            assert watched(chunks) == found
 
 
 def named(head: dict[str, str]) -> dict[str, str]:
@@ -332,16 +327,16 @@ def test_a_message_that_cannot_be_read_is_replaced_by_an_exception() -> None:
     good = message("messageStart", b'{"role":"assistant"}') + message("contentBlockDelta", b'{"delta":{"text":"x"}}')
     body = good + message("messageStop", b"{") + message("metadata", b"{}")
     for chunks in few_cuttings(body):
-        out = watched(body, chunks).out
+        out = watched(chunks).out
         assert out.startswith(good) and len(parsed(out)) == 3
         assert parsed(out)[-1][0][":exception-type"] == "modelStreamErrorException"
 
 
 def test_invoke_model_passes_as_it_is_and_is_read_beside() -> None:
     body = invoked("anthropic_thinking_tools")
-    found = watched(body, [body], "anthropic")
+    found = watched([body], "anthropic")
     assert found.out == body and found.usage.output == 89 and found.stop_reason == "tool_use"
-    broken = watched(body, [body[:-7]], "anthropic")
+    broken = watched([body[:-7]], "anthropic")
     assert parsed(broken.out)[-1][0][":exception-type"] == "internalServerException"
 
 

@@ -27,6 +27,7 @@ from tests.streams import (
     record,
     run,
     translate,
+    watched,
 )
 
 pytestmark = each_twin
@@ -262,3 +263,25 @@ def test_there_is_a_bound_on_calls_and_on_what_is_kept(twin: Any) -> None:
     piece = {"name": "", "partialArgs": [{"jsonPath": "$.a", "stringValue": "x" * 500_000}], "willContinue": True}
     more = part(functionCall={**piece, "name": "f"}) + part(functionCall=piece) * (HELD_MAX // 500_000)
     assert "wait to be put in order" in run(piped(twin, "gemini", "anthropic"), [more]).failure.message  # type: ignore[union-attr]
+
+
+def test_a_stream_cut_anywhere_ends_well_only_where_it_was_complete(twin: Any) -> None:
+    for name in ("gemini_text", "gemini_thinking_tools", "gemini_blocked_prompt", "gemini_partial_args", "gemini_snake_case"):
+        data = load(name)
+        for at in range(0, len(data), 5):
+            for made in (piped(twin, "gemini", "anthropic"), watched(twin, "gemini")):
+                found = run(made, [data[:at]])
+                assert found.ended
+                whole = data[:at].rpartition(b"data: ")[0] + (data[:at].rpartition(b"data: ")[2] if is_whole(data[:at]) else b"")
+                told = (b'"finishReason"', b'"finish_reason"', b'"blockReason"', b'"functionCall"')
+                complete = any(word in whole for word in told) and (name != "gemini_partial_args" or b'"STOP"' in whole)
+                assert (found.failure is None) == complete, at
+
+
+def is_whole(stream: bytes) -> bool:
+    """Whether the last frame, which may lack its blank line, is sound JSON."""
+    try:
+        msgspec.json.decode(stream.rpartition(b"data: ")[2])
+    except msgspec.DecodeError:
+        return False
+    return True

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
 
 from anyllm_fast.cli import Options
-from anyllm_fast.config import resolve
+from anyllm_fast.config import Settings, resolve
 from anyllm_fast.config.load import Resolved
 from anyllm_fast.errors import ConfigError
 
@@ -36,7 +41,18 @@ def serve(options: Options) -> int:
     def announce() -> None:
         say([write_screen(options.prog, settings, twin, time.monotonic() - _STARTED)])
 
-    return supervise(address, settings, TARGET, announce)
+    with shared_store(settings) as shared:
+        return supervise(address, shared, TARGET, announce)
+
+
+@contextmanager
+def shared_store(settings: Settings) -> Iterator[Settings]:
+    """Several workers have to know each other's responses: without a file of the operator's they share one of ours."""
+    if settings.responses_store or settings.workers == 1:
+        yield settings
+        return
+    with TemporaryDirectory(prefix="anyllm-fast-", ignore_cleanup_errors=True) as place:
+        yield msgspec.structs.replace(settings, responses_store=str(Path(place) / "responses.db"))
 
 
 def opening(options: Options, resolved: Resolved) -> list[str]:

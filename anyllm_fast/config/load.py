@@ -89,6 +89,8 @@ def _read(reader: Reader) -> Settings:
         max_reply_bytes=reader.count("ANYLLM_MAX_REPLY_BYTES"),
         max_frame_bytes=reader.count("ANYLLM_MAX_FRAME_BYTES"),
         max_concurrency=reader.count("ANYLLM_MAX_CONCURRENCY"),
+        responses_store=reader.text("ANYLLM_RESPONSES_STORE"),
+        responses_ttl=reader.seconds("ANYLLM_RESPONSES_TTL_SECS"),
         on_loss=cast(Literal["announce", "refuse"], reader.choice("ANYLLM_ON_LOSS")),
         expose_degradation=reader.flag("ANYLLM_DEGRADATION_WARNINGS"),
         log_level=_read_level(reader),

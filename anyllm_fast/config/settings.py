@@ -177,6 +177,9 @@ class Settings(_Masked, frozen=True, kw_only=True):
     max_frame_bytes: int = 16 << 20  # of one event of a stream
     max_concurrency: int = 2000  # calls per backend and worker
 
+    responses_store: str = ""  # an SQLite file; "" for this process's memory
+    responses_ttl: float = 30 * 86400.0
+
     on_loss: Literal["announce", "refuse"] = "announce"
     expose_degradation: bool = True  # the x-anyllm-degradation header
     log_level: str = "info"  # off, error, warn, info, debug, trace

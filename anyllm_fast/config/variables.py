@@ -181,6 +181,21 @@ _LIMITS = (
         " streams that talk all the time, so 2000 leaves room for those that think, at 100 to 200 MB. 0: no limit.",
         most=1_000_000,
     ),
+    used(
+        "Limits",
+        "ANYLLM_RESPONSES_STORE",
+        "path",
+        "",
+        "SQLite file for the replies of /v1/responses that later calls may name, shared by all workers. Unset: in memory; with"
+        " several workers a file that goes when the gateway stops.",
+    ),
+    used(
+        "Limits",
+        "ANYLLM_RESPONSES_TTL_SECS",
+        "seconds",
+        "2592000",
+        "How long such a reply is kept.",
+    ),
 )
 
 _LOGS = (

@@ -51,7 +51,7 @@ _OPENER: Final = Opener(
     ),
 )
 _STANDARD: Final = b'"standard"'
-_TIERS: Final = {'"auto"': '"auto"', '"default"': '"standard_only"'}
+_TIERS: Final = {'"auto"': '"auto"', '"default"': '"standard_only"', '"standard"': '"standard_only"'}
 
 
 def read_request(body: bytes, losses: Losses) -> Request:

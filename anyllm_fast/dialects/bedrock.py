@@ -18,7 +18,8 @@ from anyllm_fast import wire
 from anyllm_fast.dialects import bedrock_reply, bedrock_request, bedrock_stream, upstream_error
 from anyllm_fast.dialects.peek import unsound
 from anyllm_fast.dialects.recorded import record
-from anyllm_fast.errors import GatewayError, Kind
+from anyllm_fast.dialects.repair import ABSENT, is_object
+from anyllm_fast.errors import GatewayError, InvalidRequest, Kind
 from anyllm_fast.neutral.dialect import Dialect, Encoder, ModelInfo, Peek, Profile
 from anyllm_fast.neutral.losses import Losses
 from anyllm_fast.neutral.reply import Reply
@@ -93,12 +94,21 @@ class _Count(msgspec.Struct, rename="camel"):
     input_tokens: int
 
 
+class _Input(msgspec.Struct):
+    converse: msgspec.Raw = ABSENT
+
+
+class _Counted(msgspec.Struct):
+    input: _Input
+
+
 class _Anything(msgspec.Struct):
     """No member is looked at."""
 
 
 _encode = msgspec.json.Encoder().encode
 _decode_models = msgspec.json.Decoder(_TheirModels).decode
+_decode_counted = msgspec.json.Decoder(_Counted).decode
 _decode_count = msgspec.json.Decoder(_Count).decode
 _prove = msgspec.json.Decoder(_Anything).decode
 
@@ -124,7 +134,14 @@ class BedrockConverse:
         return Peek("", False, True)
 
     def read_counted(self, body: bytes) -> bytes:
-        return body
+        """CountTokens wraps a Converse request, or a body of InvokeModel's as base64, which is of another dialect."""
+        try:
+            converse = _decode_counted(body).input.converse
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise unsound(body, error) from None
+        if not is_object(converse):
+            raise InvalidRequest("required: only Converse requests can be counted here", where="input.converse")
+        return bytes(converse)
 
     def read_request(self, body: bytes, losses: Losses) -> Request:
         return bedrock_request.read_request(body, losses)

@@ -194,11 +194,10 @@ def _write_sampling(config: Json, outgoing: Outgoing) -> None:
                 outgoing.lose(request.path(field), f"the model takes no {field}")
         elif field == "logprobs" and not value and not outgoing.own:
             continue
-        elif field == "top_logprobs" and not outgoing.own and not request.logprobs:
-            if number_of(value) != 0:
-                outgoing.lose(request.path(field), "taken only with logprobs")
         else:
             config[_FIELDS[field]] = value
+            if field == "top_logprobs" and not outgoing.own:
+                config["responseLogprobs"] = True  # one is refused without the other
 
 
 def _write_limit(config: Json, outgoing: Outgoing) -> None:

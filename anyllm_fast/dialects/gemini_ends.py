@@ -47,7 +47,7 @@ STOP_WRITTEN: Final[dict[StopReason, bytes]] = {
     "end_turn": b"STOP",
     "tool_use": b"STOP",
     "stop_sequence": b"STOP",
-    "pause_turn": b"STOP",
+    "pause_turn": b"MAX_TOKENS",  # not whole, to be gone on with; CONTINUATION would promise a token to do so
     "max_tokens": b"MAX_TOKENS",
     "context_window": b"MAX_TOKENS",
     "refusal": b"SAFETY",

@@ -65,7 +65,9 @@ _OPENER: Final = Opener(
         *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "moderation"),
     ),
 )
-_TIERS: Final = {b'"auto"': b'"auto"', b'"standard_only"': b'"default"'}
+_TIERS: Final = {b'"standard_only"': b'"default"', b'"standard"': b'"default"'} | {
+    b'"%b"' % word: b'"%b"' % word for word in (b"auto", b"default", b"flex", b"scale", b"priority", b"fast")
+}
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _STRICT: Final = Raw(b"true")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,6 +16,7 @@ from anyllm_fast.neutral.request import CacheMark, Foreign, Media, Part, Refusal
 
 _NO_LIST: Final = Raw(b"[]")
 _EMPTY: Final = Raw(b'""')
+_WEB: Final = re.compile(rb'"(?i:https?|data):')
 _ENDS: Final = {
     "application/pdf": "pdf",
     "text/plain": "txt",
@@ -45,12 +47,20 @@ def flat(parts: list[Part], outgoing: Outgoing, *, spaced: bool = False) -> Iter
                 if part.cache is not None and not (inside and isinstance(inside[-1], Text)):
                     drop(part.cache, outgoing)
                 yield from _marked(inside, part.cache, spaced)
+            case Media() if part.url is not None and _is_elsewhere(part):
+                outgoing.lose(part.where, f"the target cannot fetch this {part.kind}: it is only told the address")
+                yield Text(text=string_of(f"[{part.kind}: {text_of(part.url)}]"), cache=part.cache, where=part.where)
             case Media() if part.kind == "document":
                 yield from _document(part, outgoing)
             case ToolResult():
                 raise refuse(part.where, "a tool result belongs into a user message, behind the call that it answers")
             case _:
                 yield part
+
+
+def _is_elsewhere(part: Media) -> bool:
+    """Whether it has an address from which the API takes none."""
+    return part.kind not in ("image", "document") or _WEB.match(bytes(part.url or b"")) is None
 
 
 def _marked(parts: list[Part], cache: CacheMark | None, spaced: bool) -> Iterator[Part]:

@@ -52,6 +52,15 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
 
+def open_store(path: str, ttl: float) -> Store:
+    """The file at `path`, or memory where there is none. Raises ConfigError."""
+    if not path:
+        return MemoryStore(ttl)
+    from anyllm_fast.responses.sqlite import SqliteStore  # only for those who use it
+
+    return SqliteStore(path, ttl)
+
+
 class StoreFailed(Exception):
     """The store cannot be read or written: a full disk, a lost file."""
 

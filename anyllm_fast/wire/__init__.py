@@ -15,6 +15,7 @@ from anyllm_fast._impl import native
 from anyllm_fast.neutral.dialect import Encoder
 from anyllm_fast.neutral.stream import Pipe as PipeProtocol
 from anyllm_fast.wire import pipe as _pipe
+from anyllm_fast.wire.json_array import SseToJsonArray
 
 if TYPE_CHECKING or native is None:
     from anyllm_fast.dialects.anthropic_stream import AnthropicDecoder, AnthropicEncoder
@@ -22,6 +23,7 @@ if TYPE_CHECKING or native is None:
     from anyllm_fast.dialects.gemini_stream import GeminiDecoder, GeminiEncoder
     from anyllm_fast.dialects.openai_chat_stream import ChatDecoder, ChatEncoder
     from anyllm_fast.dialects.openai_responses_stream import ResponsesDecoder, ResponsesEncoder
+    from anyllm_fast.wire.aws import AwsToSse, SseToAws
     from anyllm_fast.wire.pipe import Pipe, Watch
     from anyllm_fast.wire.splice import splice_member, splice_model
     from anyllm_fast.wire.sse import Frames
@@ -38,6 +40,10 @@ else:
     GeminiEncoder = getattr(native, "GeminiEncoder", _gemini.GeminiEncoder)
     ConverseDecoder = getattr(native, "ConverseDecoder", _bedrock.ConverseDecoder)
     ConverseEncoder = getattr(native, "ConverseEncoder", _bedrock.ConverseEncoder)
+    from anyllm_fast.wire import aws as _aws
+
+    AwsToSse = getattr(native, "AwsToSse", _aws.AwsToSse)
+    SseToAws = getattr(native, "SseToAws", _aws.SseToAws)
     Frames, Pipe, Watch = native.Frames, native.Pipe, native.Watch
     splice_member, splice_model = native.splice_member, native.splice_model
 
@@ -59,6 +65,7 @@ def open_watch(dialect: _pipe.WatchedDialect, max_frame: int) -> PipeProtocol:
 __all__ = [
     "AnthropicDecoder",
     "AnthropicEncoder",
+    "AwsToSse",
     "ChatDecoder",
     "ChatEncoder",
     "ConverseDecoder",
@@ -69,6 +76,8 @@ __all__ = [
     "Pipe",
     "ResponsesDecoder",
     "ResponsesEncoder",
+    "SseToAws",
+    "SseToJsonArray",
     "Watch",
     "open_translation",
     "open_watch",
