@@ -1,4 +1,4 @@
-"""boto3 as the judge of Converse streams: what it makes of bytes in AWS's framing that a raw loopback socket sends. Knows no gateway."""
+"""boto3 as the judge of Converse streams: what it makes of AWS messages that a loopback socket sends. Knows no gateway."""
 
 from __future__ import annotations
 

@@ -178,6 +178,8 @@ def reply(body: dict[str, Any]) -> None:
     message = output.setdefault("message", {"role": "assistant", "content": []})
     message["content"] = [block for block in message.get("content", []) if block]
     for block in message["content"]:
+        for kind in ("image", "audio"):
+            block.get(kind, {}).pop("error", None)  # it has either this or a source
         for citation in block.get("citationsContent", {}).get("citations", ()):
             place = citation.setdefault("location", {"web": {}})
             if "web" in place:
@@ -194,6 +196,8 @@ def stream(event: dict[str, Any]) -> bytes:
         case "contentBlockStart":
             events[1:4] = [(name, given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]
         case "contentBlockDelta":
+            if (cited := given.get("delta", {}).get("citation")) is not None:
+                cited.setdefault("location", {"web": {}}).get("web", {}).setdefault("url", "http://a/")
             events[1:4] = [*_opened(given), (name, given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]
         case "messageStop":
             events[-2] = (name, given)

@@ -94,8 +94,7 @@ def request(body: dict[str, Any]) -> None:
     if not isinstance(body.get("input"), str):
         _complete_input(body.setdefault("input", []))
     tools = [{"type": "function", "name": "text", "parameters": _STRICT, "strict": False}]
-    if {"tool_choice", "parallel_tool_calls"}.intersection(body):
-        body.setdefault("tools", tools)
+    body.setdefault("tools", tools)
     for tool in body.get("tools", ()):
         for inside in tool.get("tools", ()) if tool["type"] == "namespace" else ():
             if inside["type"] == "function":
@@ -134,7 +133,7 @@ def _complete_input(items: list[Any]) -> None:
 
 def _complete_part(part: dict[str, Any]) -> None:
     if part.get("type") in ("input_image", "computer_screenshot") and not {"image_url", "file_id"}.intersection(part):
-        part["image_url"] = "http://a/c.png"
+        part["image_url"] = "data:image/png;base64,BBBB"
     if part.get("type") == "input_file" and not {"file_data", "file_url", "file_id"}.intersection(part):
         part["file_data"] = "data:application/pdf;base64,BBBB"
 

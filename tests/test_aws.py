@@ -296,7 +296,7 @@ def test_a_good_stream_passes_as_it_is_in_any_cutting() -> None:
         assert first.out == body and first.ended
         for chunks in few_cuttings(body):
             assert watched(chunks) == first
-    found = watched(body := framed_corpus("bedrock_tools_parallel"), [body])
+    found = watched([framed_corpus("bedrock_tools_parallel")])
     assert (found.usage.input, found.usage.cache_write_1h, found.stop_reason, found.committed) == (410, 50, "tool_use", True)
 
 

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from anyllm_fast.dialects import gemini_request
 from anyllm_fast.neutral.losses import Losses
-from anyllm_fast.neutral.request import Request, Text, Thinking, ToolCall, ToolResult, Turn
+from anyllm_fast.neutral.request import Foreign, Media, Request, Text, Thinking, ToolCall, ToolResult, Turn
 from anyllm_fast.neutral.signatures import packed, redacted, tagged
 from tests.gemini_bodies import (
     GEMINI_3,
@@ -315,6 +315,19 @@ class TestContents:
         )
         assert sent["systemInstruction"] == {"parts": [{"text": "s"}]}
         assert sent["contents"][2]["parts"] == [{"text": "<system>\nt\n</system>"}, {"text": "c"}]
+
+    def test_what_is_no_text_in_a_system_turn_becomes_the_users(self) -> None:
+        picture = Media(kind="image", data=Raw(b'"AAAA"'), media_type="image/png")
+        said_so = Foreign(type="x", raw=Raw(b"{}"), parts=[Text(text=Raw(b'"t"'))])
+        turns = [
+            Turn(role="system", parts=[Text(text=Raw(b'"s"')), picture]),
+            Turn(role="user", parts=[Text(text=Raw(b'"a"'))]),
+            Turn(role="system", parts=[said_so, picture]),
+        ]
+        out = json.loads(gemini_request.write_request(Request(model="m", source="bedrock", turns=turns), "m", PLAIN, Losses()))
+        data = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
+        assert out["systemInstruction"] == {"parts": [{"text": "s"}]}
+        assert out["contents"] == [said(data, {"text": "a"}, {"text": "<system>\nt\n</system>"}, data)]
 
     def test_calls_and_results(self) -> None:
         """W70 of the reference: results were told apart by name alone."""

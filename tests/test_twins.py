@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from anyllm_fast.dialects import anthropic_ends, openai_chat_ends
 from anyllm_fast.dialects.repair import Malformed, strict
-from anyllm_fast.neutral.stream import Failure, Sink
+from anyllm_fast.neutral.request import ToolForm
+from anyllm_fast.neutral.stream import Failure, Sink, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 from tests.damage import WORDS, damaged, examples
 from tests.streams import (
@@ -133,10 +134,17 @@ EVENT = st.one_of(
     st.tuples(st.just("args"), KEY, SPAN),
     st.tuples(st.just("tool"), KEY),
     st.tuples(
-        st.just("private"), st.sampled_from([b"citation", b"annotation", b"x"]), st.sampled_from([b"{}", b'{"a":1}', b"[]"])
+        st.just("private"),
+        st.sampled_from([b"citation", b"annotation", b"logprobs", b"media", b"x"]),
+        st.sampled_from([b"{}", b'{"a":1}', b"[]", b'[{"token":"t"}]', b'{"media_type":"image/png","data":"AA=="}']),
     ),
     st.tuples(st.just("usage"), st.builds(Usage, st.integers(-1, 9), st.integers(-1, 9), st.integers(-1, 9))),
 )
+CLIENTS = [
+    OPTIONS,
+    msgspec.structs.replace(OPTIONS, origin="gemini"),
+    msgspec.structs.replace(OPTIONS, forms={b"name": ToolForm("custom", b"name")}, announce=False),
+]
 END = st.sampled_from([("stop", "end"), ("end",), ("fail",), ("stop", "fail"), ("stop",), ()])
 
 
@@ -164,9 +172,11 @@ def tell(events: list[Any], end: tuple[str, ...], sink: Any) -> bytes:
 
 
 @settings(max_examples=examples(300, 50), deadline=None)
-@given(st.lists(EVENT, max_size=25), END, st.sampled_from(DIALECTS))
-def test_encoders_write_the_same_for_any_events(events: list[Any], end: tuple[str, ...], dialect: str) -> None:
-    made = [encoder(twin, dialect) for twin in TWINS]
+@given(st.lists(EVENT, max_size=25), END, st.sampled_from(DIALECTS), st.sampled_from(CLIENTS))
+def test_encoders_write_the_same_for_any_events(
+    events: list[Any], end: tuple[str, ...], dialect: str, options: StreamOptions
+) -> None:
+    made = [encoder(twin, dialect, options) for twin in TWINS]
     written = [tell(events, end, one) for one in made]
     assert all(one == written[0] for one in written)
     said = [(one.started, one.ended, one.failure, one.stop_reason, one.counts, one.losses) for one in made]

@@ -136,7 +136,8 @@ def _command(prog: str, word: str) -> str:
         return word
     if word in LATER:
         raise UsageError(f"'{word}' is not in this version; it has serve, check, explain and version")
-    raise UsageError(f"unknown command '{word}'{_did_you_mean(word, ('serve', 'check', 'explain', 'version'))}; {prog} --help lists them")
+    meant = _did_you_mean(word, ("serve", "check", "explain", "version"))
+    raise UsageError(f"unknown command '{word}'{meant}; {prog} --help lists them")
 
 
 def _did_you_mean(word: str, words: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`explain`: what becomes of every member of one dialect's schema on its way to another. Prints the ledger; translates nothing."""
+"""`explain`: what becomes of every member of a dialect's schema on its way to another. Prints the ledger; translates nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def explain(words: tuple[str, ...]) -> str:
             found += len(picked)
             lines += ["", f"{PLURALS[what]}: {_sums(picked)}", *_table(picked)]
     if not found:
-        raise ConfigError(f"no member of {TITLES[source]} is called {wanted[:80]!r} (members are named Type.member or by their path)")
+        raise ConfigError(f"no member of {TITLES[source]} is called {wanted[:80]!r}; name it as Type.member or by its path")
     return "\n".join(lines) + "\n"
 
 

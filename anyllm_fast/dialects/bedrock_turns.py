@@ -19,7 +19,19 @@ from anyllm_fast.neutral.losses import ROOT
 from anyllm_fast.neutral.members import joined, open_array, refuse
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
-from anyllm_fast.neutral.request import Foreign, Media, OutputFormat, Part, Text, Thinking, ToolCall, ToolResult, Turn, hoisted
+from anyllm_fast.neutral.request import (
+    Foreign,
+    Media,
+    OutputFormat,
+    Part,
+    ServerTool,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    hoisted,
+)
 
 ONE_CALL: Final = "Call at most one tool in an answer."
 JSON_ONLY: Final = "Answer with one JSON object and nothing else: no code fence, no words before or after it."
@@ -226,7 +238,9 @@ def in_words(shape: OutputFormat, outgoing: Outgoing) -> str:
 def one_at_a_time(outgoing: Outgoing) -> bool:
     """Whether the model is told in words to make its calls one after the other. (Claude has a setting for it.)"""
     request = outgoing.request
-    return request.parallel_tools is False and bool(request.tools) and not (outgoing.own or outgoing.profile.anthropic_model)
+    if request.parallel_tools is not False or outgoing.own or outgoing.profile.anthropic_model:
+        return False
+    return any(not isinstance(tool, ServerTool) for tool in request.tools or ())
 
 
 def _visible(turns: list[Turn]) -> list[Turn]:

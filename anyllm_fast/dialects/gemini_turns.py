@@ -90,19 +90,39 @@ class Conversation:
         out["contents"] = [self._closed(content) for content in kept]
 
     def _system(self, leading: list[Turn]) -> list[Json]:
+        """Only text can be a system prompt; pictures and files in one become the user's first words."""
         request, own = self._outgoing.request, self._outgoing.own
         content = _Content("system", None)
         texts: list[Part] = [text for text in request.system if own or not text.vendor_only]
         for turn in leading:
             self._announce(turn)
-            texts += turn.parts
+            said, shown = self._parted(turn.parts)
+            texts += said
+            if shown:
+                self._write(shown, self._content("user", turn))
         self._write(texts, content)
         if said_in_words(self._outgoing) and request.format is not None:
             self._outgoing.lose(request.format.where, "the model takes no schema beside functions: it is only asked for JSON")
             schema = request.format.schema
-            said = JSON_ONLY if schema is None else f"{JSON_ONLY} It has to fit this JSON schema:\n{bytes(schema).decode()}"
-            content.parts.append({"text": said})
+            words = JSON_ONLY if schema is None else f"{JSON_ONLY} It has to fit this JSON schema:\n{bytes(schema).decode()}"
+            content.parts.append({"text": words})
         return content.parts
+
+    def _parted(self, parts: list[Part]) -> tuple[list[Part], list[Part]]:
+        """(texts, all others) of a system turn; what only its own dialect knows as what it says."""
+        texts: list[Part] = []
+        others: list[Part] = []
+        for part in parts:
+            if isinstance(part, Foreign) and part.parts is not None:
+                self._outgoing.foreign(part)
+                if part.cache is not None:
+                    self._uncached(part.cache.where)
+                said, shown = self._parted(part.parts)
+                texts += said
+                others += shown
+            else:
+                (texts if isinstance(part, Text) else others).append(part)
+        return texts, others
 
     def _step(self, step: Step) -> None:
         for turn in step.turns:
@@ -136,15 +156,14 @@ class Conversation:
 
     def _system_turn(self, step: Step) -> None:
         """The words go as the user's, marked as what they are."""
-        texts = [part.text for part in step.parts if isinstance(part, Text)]
-        if len(texts) != len(step.parts):
-            raise refuse(step.turns[0].where, "a system message can only hold text")
+        said, shown = self._parted(step.parts)
         content = self._content("user", step.turns[0])
+        for part in said:
+            self._beside(part)
+        texts = [part.text for part in said if isinstance(part, Text) and part.text != EMPTY]
         if texts:
-            for part in step.parts:
-                self._beside(part)
-            said = Raw(b'"<system>\\n' + bytes(joined(texts, b"\\n"))[1:-1] + b'\\n</system>"')
-            content.parts.append({"text": said})
+            content.parts.append({"text": Raw(b'"<system>\\n' + bytes(joined(texts, b"\\n"))[1:-1] + b'\\n</system>"')})
+        self._write(shown, content)
 
     def _write(self, parts: list[Part], content: _Content) -> None:
         outgoing = self._outgoing

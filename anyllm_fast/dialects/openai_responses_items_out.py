@@ -130,7 +130,7 @@ def write_call(ident: bytes, call: tuple[bytes, bytes, ToolForm | None], args_sp
             status,
             call_id,
             _BUILT_IN[kind],
-            args,
+            one_line(args),
         )
     if kind == "custom":
         return b'{"id":"%b","type":"custom_tool_call","status":"%b","call_id":"%b","input":"%b",%b}' % (
@@ -176,6 +176,11 @@ def raw_args(args_span: bytes) -> bytes:
         return text_of(args_span).encode() if args_span else b"{}"
     except ValueError:
         return b""
+
+
+def one_line(raw: bytes) -> bytes:
+    """JSON without line ends, which would end a line of an event. In sound JSON they stand between values only."""
+    return raw.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _is_object(args: bytes) -> bool:

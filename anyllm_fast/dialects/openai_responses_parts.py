@@ -150,8 +150,9 @@ def _read_file_id(media: Media, members: Members) -> None:
 
 
 def _finish(media: Media, members: Members) -> Media:
-    media.detail = take_string(members, "detail", media.where)
-    media.detail_where = (media.where, "detail")
+    if media.kind == "image":
+        media.detail = take_string(members, "detail", media.where)
+        media.detail_where = (media.where, "detail")
     if members:
         media.cache = take_cache(members, media.where)
         media.private = leftovers(members)

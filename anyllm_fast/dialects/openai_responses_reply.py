@@ -406,6 +406,10 @@ class _Output:
         self.items.append(items_out.write_call(items_out.item_id(kind, options, place), (ident, name, form), args, b"completed"))
 
     def _private(self, part: PrivatePart, place: int) -> None:
+        if part.name == b"logprobs" and part.raw[:1] == b"[":
+            self._content.append(items_out.write_text_part(b"", [], [part.raw]))
+            self.close()
+            return
         if part.name == b"media":
             item = items_out.write_media(items_out.item_id("image", self._options, place), part.raw)
         else:

@@ -20,6 +20,7 @@ from anyllm_fast.dialects.openai_responses_items_out import (
     incomplete_reason,
     item_id,
     name_members,
+    one_line,
     raw_args,
     write_call,
     write_media,
@@ -162,12 +163,16 @@ class Writer:
         return out
 
     def _annotate(self, flat: bytes) -> bytes:
+        flat = one_line(flat)
         members = b'%b,"annotation_index":%d,"annotation":%b' % (self._spot(), len(self._annotations), flat)
         self._annotations.append(flat)
         return self._event(b"response.output_text.annotation.added", members)
 
-    def logprobs(self, raw: bytes) -> bytes:
-        """Of the text that is open: a delta without text."""
+    def logprobs(self, raw: bytes) -> bytes | None:
+        """Of the text that is open: a delta without text. None for what is no array."""
+        raw = one_line(raw)
+        if raw[:1] != b"[":
+            return None
         self._logprobs.append(raw)
         return self._event(b"response.output_text.delta", b'%b,"delta":"","logprobs":%b' % (self._spot(), raw))
 
@@ -231,7 +236,7 @@ class Writer:
     def item(self, name: bytes, raw: bytes) -> bytes:
         """That item, whole. Nothing but a message may be open."""
         if name != b"media":
-            return self._whole(raw)
+            return self._whole(one_line(raw))
         place = len(self._items) + (self._parts is not None)
         return self._whole(write_media(item_id("image", self._options, place), raw) or b"")
 

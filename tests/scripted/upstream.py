@@ -96,7 +96,7 @@ class Upstream:
         record = Record(request)
         with self._lock:
             self.records.append(record)
-        route = self.routes.get((request.method, request.path))
+        route = self.route_of(request)
         if route is None:
             return await self.refuse(reply, Refusal(404, f"no route {request.method} {request.path}", "not_found_error"))
         try:
@@ -147,6 +147,14 @@ class Upstream:
 
     # -- a dialect says -----------------------------------------------------------------------------------------------
 
+    def route_of(self, request: Request) -> str | None:
+        """The name of the method that answers. A dialect that has the model in its paths finds it by another way."""
+        return self.routes.get((request.method, request.path))
+
+    def streams(self, record: Record) -> bool:
+        """Whether this request asked for a stream."""
+        return bool(record.body.get("stream"))
+
     def turns(self, body: Any) -> list[tuple[str, str]]:
         """(role, all text) of each message; consecutive assistant messages are one turn."""
         raise NotImplementedError
@@ -174,7 +182,7 @@ class Upstream:
         if fail and fail.at == "before":
             return await self._fail_before(reply, fail, record)
         headers = [*self.reply_headers(record), *answer.headers]
-        if not record.body.get("stream") or answer.style.document:
+        if not self.streams(record) or answer.style.document:
             return await self._document(record, reply, answer, headers, fail)
         await self._stream(record, reply, answer, headers, fail)
 
@@ -241,7 +249,7 @@ class Upstream:
             case "json200":
                 await reply.whole(200, self.error_body(refusal), fail.headers)
             case "empty":
-                await reply.whole(200, b"", fail.headers, _stream_kind(record))
+                await reply.whole(200, b"", fail.headers, "text/event-stream" if self.streams(record) else "application/json")
             case "event":
                 await reply.begin(200, fail.headers)
                 await reply.write(self.error_frame(refusal, Answer()))
@@ -315,10 +323,6 @@ def _encoded(body: bytes, encoding: str) -> bytes:
     import zstandard
 
     return zstandard.ZstdCompressor().compress(body)
-
-
-def _stream_kind(record: Record) -> str:
-    return "text/event-stream" if record.body.get("stream") else "application/json"
 
 
 async def _within(awaitable: Any, seconds: float) -> bool:
