@@ -12,6 +12,7 @@ and tests/test_twins.py holds them to it. What happens once per stream is not he
     likeness.pxi       frames that need not be parsed
     anthropic*.pxi     decoder and encoder
     openai_chat*.pxi   the shape of a chunk, tool calls, decoder, encoder
+    gemini*.pxi        the shape of a chunk, decoder, encoder
     pipe.pxi           Pipe and Watch
     splice.pxi         a member of a request body replaced
 
@@ -41,5 +42,8 @@ include "openai_chat_chunk.pxi"
 include "openai_chat_calls.pxi"
 include "openai_chat.pxi"
 include "openai_chat_encoder.pxi"
+include "gemini_chunk.pxi"
+include "gemini.pxi"
+include "gemini_encoder.pxi"
 include "pipe.pxi"
 include "splice.pxi"

@@ -1,10 +1,62 @@
 # AWS event-stream framing. Twin of wire/aws.py, where the rules are explained.
 #
-# The checksum is most of the work: CRC-32 of every byte, sixteen at a time with sixteen tables ("slicing by 16", Kounavis and Berry,
-# 2005, taken further by Stephan Brumme). Twice the tables of the usual eight cost 8 KB and take a third of the time away.
+# The checksum is most of the work: CRC-32 of every byte. Where the processor multiplies without carries, sixteen bytes at a time are
+# folded into the next ones (Gopal et al., "Fast CRC Computation Using PCLMULQDQ", Intel 2009; the constants are powers of x modulo the
+# polynomial); elsewhere, and for what is left, tables take eight bytes at a time. 187 bytes: 15 ns, 60 by tables.
 
 from libc.stdint cimport uint32_t
 from libc.string cimport memmove
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <stddef.h>
+    #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+    #include <immintrin.h>
+    #define ANYLLM_FOLD(x, k, more) _mm_xor_si128(_mm_xor_si128( \
+        _mm_clmulepi64_si128(x, k, 0x00), _mm_clmulepi64_si128(x, k, 0x11)), more)
+    static int anyllm_folds(void) {
+        return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+    }
+    __attribute__((target("pclmul,sse4.1")))
+    static uint32_t anyllm_fold(uint32_t crc, const unsigned char* p, size_t n) {
+        const __m128i by64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+        const __m128i by8 = _mm_set_epi64x(0, 0x0163cd6124), reduce = _mm_set_epi64x(0x01f7011641, 0x01db710641);
+        const __m128i low = _mm_setr_epi32(-1, 0, -1, 0);
+        const __m128i* q = (const __m128i*)p;
+        __m128i a = _mm_xor_si128(_mm_loadu_si128(q), _mm_cvtsi32_si128((int)crc)), b, c, d;
+        q += 1; n -= 16;
+        if (n >= 48) {
+            b = _mm_loadu_si128(q); c = _mm_loadu_si128(q + 1); d = _mm_loadu_si128(q + 2);
+            q += 3; n -= 48;
+            while (n >= 64) {
+                a = ANYLLM_FOLD(a, by64, _mm_loadu_si128(q));
+                b = ANYLLM_FOLD(b, by64, _mm_loadu_si128(q + 1));
+                c = ANYLLM_FOLD(c, by64, _mm_loadu_si128(q + 2));
+                d = ANYLLM_FOLD(d, by64, _mm_loadu_si128(q + 3));
+                q += 4; n -= 64;
+            }
+            a = ANYLLM_FOLD(a, by16, b);
+            a = ANYLLM_FOLD(a, by16, c);
+            a = ANYLLM_FOLD(a, by16, d);
+        }
+        while (n >= 16) {
+            a = ANYLLM_FOLD(a, by16, _mm_loadu_si128(q));
+            q += 1; n -= 16;
+        }
+        a = _mm_xor_si128(_mm_srli_si128(a, 8), _mm_clmulepi64_si128(a, by16, 0x10));
+        a = _mm_xor_si128(_mm_srli_si128(a, 4), _mm_clmulepi64_si128(_mm_and_si128(a, low), by8, 0x00));
+        b = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(a, low), reduce, 0x10), low);
+        a = _mm_xor_si128(a, _mm_clmulepi64_si128(b, reduce, 0x00));
+        return (uint32_t)_mm_extract_epi32(a, 1);
+    }
+    #else
+    static int anyllm_folds(void) { return 0; }
+    static uint32_t anyllm_fold(uint32_t crc, const unsigned char* p, size_t n) { return crc; }
+    #endif
+    """
+    bint anyllm_folds() noexcept nogil
+    uint32_t anyllm_fold(uint32_t crc, const unsigned char* p, size_t n) noexcept nogil
 
 cdef enum:
     PRELUDE = 12
@@ -16,7 +68,8 @@ cdef enum:
 
 cdef int[10] HEADER_SIZES
 HEADER_SIZES[:] = [0, 0, 1, 2, 4, 8, 0, 0, 8, 16]  # of a value by its type; 6 and 7 say it themselves
-cdef uint32_t[16][256] CRC
+cdef uint32_t[8][256] CRC
+cdef bint FOLDS = anyllm_folds()
 cdef signed char[256] SIX_BITS
 cdef char[64] BASE64
 
@@ -31,7 +84,7 @@ cdef void fill_tables() noexcept:
         CRC[0][i] = value
         SIX_BITS[i] = -1
     for i in range(256):
-        for j in range(1, 16):
+        for j in range(1, 8):
             CRC[j][i] = (CRC[j - 1][i] >> 8) ^ CRC[0][CRC[j - 1][i] & 255]
     memcpy(BASE64, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 64)
     for i in range(64):
@@ -57,11 +110,17 @@ cdef inline uint32_t four(int at, uint32_t w) noexcept nogil:
 cdef uint32_t crc_of(uint32_t crc, const char* s, Py_ssize_t n) noexcept nogil:
     # The checksum of what `crc` is the checksum of, and of n more bytes.
     cdef const unsigned char* p = <const unsigned char*>s
+    cdef Py_ssize_t whole
     crc = ~crc
-    while n >= 16:
-        crc = four(12, little(p) ^ crc) ^ four(8, little(p + 4)) ^ four(4, little(p + 8)) ^ four(0, little(p + 12))
-        p += 16
-        n -= 16
+    if FOLDS and n >= 32:
+        whole = n & ~<Py_ssize_t>15
+        crc = anyllm_fold(crc, p, <size_t>whole)
+        p += whole
+        n -= whole
+    while n >= 8:
+        crc = four(4, little(p) ^ crc) ^ four(0, little(p + 4))
+        p += 8
+        n -= 8
     while n:
         crc = (crc >> 8) ^ CRC[0][(crc ^ p[0]) & 255]
         p += 1
@@ -170,6 +229,7 @@ cdef class AwsToSse:
     cdef Buf headers  # read last: most messages have the same
     cdef bint known  # they were read
     cdef Buf name
+    cdef Buf prefix  # how a frame of that name begins
     cdef int kind
     cdef Buf chunk  # what was in the base64
     cdef Buf out
@@ -185,6 +245,7 @@ cdef class AwsToSse:
         release(&self.held)
         release(&self.headers)
         release(&self.name)
+        release(&self.prefix)
         release(&self.chunk)
         release(&self.out)
 
@@ -225,6 +286,7 @@ cdef class AwsToSse:
         # Where the last whole message of `data` ends; sets `need` for what is behind it.
         cdef Py_ssize_t place = 0
         cdef long long total, headers
+        cdef uint32_t checksum
         cdef const char* p
         while True:
             self.need = PRELUDE
@@ -233,7 +295,8 @@ cdef class AwsToSse:
             p = data.p + place
             total = big(p)
             headers = big(p + 4)
-            if crc_of(0, p, 8) != big(p + 8):
+            checksum = crc_of(0, p, 8)
+            if checksum != big(p + 8):
                 self.failure = shared("wire.aws").BAD_CHECKSUM
             elif total > self.max_frame:
                 self.failure = shared("wire.aws").too_large(self.max_frame)
@@ -243,18 +306,19 @@ cdef class AwsToSse:
                 self.need = <Py_ssize_t>total
                 return place
             else:
-                self.message(p, <Py_ssize_t>total, <Py_ssize_t>headers)
+                self.message(p, <Py_ssize_t>total, <Py_ssize_t>headers, checksum)
                 if self.failure is None:
                     place += <Py_ssize_t>total
             if self.failure is not None:
                 return place
 
-    cdef int message(self, const char* p, Py_ssize_t total, Py_ssize_t length) except -1:
+    cdef int message(self, const char* p, Py_ssize_t total, Py_ssize_t length, uint32_t checksum) except -1:
+        # `checksum` is that of the first eight bytes.
         cdef Py_ssize_t end = total - TRAILER
         cdef Span raw = span(p + PRELUDE, length)
         cdef Span payload = span(p + PRELUDE + length, end - PRELUDE - length)
         cdef Span kind
-        if crc_of(0, p, end) != big(p + end):
+        if crc_of(checksum, p + 8, end - 8) != big(p + end):
             self.failure = shared("wire.aws").BAD_CHECKSUM
             return 0
         if not self.known or not equal(raw, held(&self.headers)):
@@ -265,7 +329,12 @@ cdef class AwsToSse:
             aws = shared("wire.aws")
             return put_bytes(&self.out, aws.write_exception(aws.read_headers(to_bytes(raw)), to_bytes(payload), bool(self.inner)))
         if not self.inner:
-            return self.frame(held(&self.name), payload)
+            if has_line_end(payload):
+                return self.frame(held(&self.name), payload)
+            grow_for(&self.out, self.prefix.n + payload.n + 2)
+            put_span(&self.out, held(&self.prefix))
+            put_span(&self.out, payload)
+            return put(&self.out, b"\n\n", 2)
         if not same(held(&self.name), b"chunk"):
             return put_bytes(&self.out, shared("wire.aws").PING)
         self.chunk.n = 0
@@ -317,6 +386,12 @@ cdef class AwsToSse:
                 put_span(&self.name, value)
             elif same(name, b":message-type"):
                 self.kind = AWS_FAILED if same(value, b"exception") or same(value, b"error") else AWS_EVENT
+        self.prefix.n = 0
+        if self.name.n:
+            put_text(&self.prefix, b"event: ")
+            put_span(&self.prefix, held(&self.name))
+            put_text(&self.prefix, b"\n")
+        put_text(&self.prefix, b"data: ")
         self.headers.n = 0
         put_span(&self.headers, raw)
         self.known = True
@@ -444,6 +519,7 @@ cdef class SseToAws:
     cdef int write(self, Span event, Span payload) except -1:
         cdef Py_ssize_t total
         cdef Py_ssize_t begin = self.out.n
+        cdef uint32_t checksum
         if not equal(event, held(&self.name)):
             self.name.n = self.headers.n = 0
             put_span(&self.name, event)
@@ -452,10 +528,11 @@ cdef class SseToAws:
         grow_for(&self.out, total)
         put_big(&self.out, <uint32_t>total)
         put_big(&self.out, <uint32_t>self.headers.n)
-        put_big(&self.out, crc_of(0, self.out.p + begin, 8))
+        checksum = crc_of(0, self.out.p + begin, 8)
+        put_big(&self.out, checksum)
         put_span(&self.out, held(&self.headers))
         put_span(&self.out, payload)
-        return put_big(&self.out, crc_of(0, self.out.p + begin, total - TRAILER))
+        return put_big(&self.out, crc_of(checksum, self.out.p + begin + 8, total - TRAILER - 8))
 
 
 cdef inline bint is_exception(Span event) noexcept nogil:

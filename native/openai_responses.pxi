@@ -251,6 +251,7 @@ cdef class ResponsesDecoder(Decoder):
     cdef Buf done
     cdef long long spot_serial
     cdef long long spot_at
+    cdef long long thinking
     cdef int calls
     cdef bint refused
     cdef Shape shape
@@ -262,6 +263,7 @@ cdef class ResponsesDecoder(Decoder):
     def __cinit__(self):
         self.last = -1
         self.spot_serial = -1
+        self.thinking = -1
 
     def __dealloc__(self):
         cdef int i
@@ -574,7 +576,8 @@ cdef class ResponsesDecoder(Decoder):
                 at += 1
         sealed = string(r[I_ENCRYPTED])
         if not sealed.n:
-            return sink.on_seal(nothing()) if it.fed else 0
+            return self.end_thought(it, sink)
+        self.thinking = -1
         memset(&b, 0, sizeof(Buf))
         try:
             put_span(&b, held(&it.ident))
@@ -600,7 +603,7 @@ cdef class ResponsesDecoder(Decoder):
 
     cdef int close(self, OpenItem* it, Sink sink) except -1:
         if it.kind == ITEM_REASONING:
-            return sink.on_seal(nothing()) if it.fed else 0
+            return self.end_thought(it, sink)
         if is_call(it.kind):
             if it.key < 0:
                 self.begin_call(it, sink)
@@ -610,6 +613,12 @@ cdef class ResponsesDecoder(Decoder):
         if it.kind != ITEM_MESSAGE:
             return sink.on_private(held(&it.type) if it.type.n else text(b"item"), text(b"null"))
         return 0
+
+    cdef int end_thought(self, OpenItem* it, Sink sink) except -1:
+        if it.serial != self.thinking:
+            return 0
+        self.thinking = -1
+        return sink.on_seal(nothing())
 
     # -- texts ----------------------------------------------------------------------------------------------------------
 
@@ -632,6 +641,7 @@ cdef class ResponsesDecoder(Decoder):
             self.spot_at = at
         if at > it.said:
             it.said = at
+        self.thinking = -1
         return sink.on_text(s)
 
     cdef int refuse(self, OpenItem* it, long long at, Span s, Sink sink) except -1:
@@ -640,6 +650,7 @@ cdef class ResponsesDecoder(Decoder):
             return 0
         if at > it.said:
             it.said = at
+        self.thinking = -1
         return sink.on_refusal(s)
 
     cdef int think(self, OpenItem* it, int sort, long long at, Span s, Sink sink) except -1:
@@ -655,6 +666,7 @@ cdef class ResponsesDecoder(Decoder):
                 it.thought = at
         elif at > it.said:
             it.said = at
+        self.thinking = it.serial
         return sink.on_thinking(s)
 
     cdef int part(self, OpenItem* it, long long at, Span raw, Sink sink) except -1:
@@ -744,14 +756,13 @@ cdef class ResponsesDecoder(Decoder):
         return 0
 
     cdef int annotation(self, Span* e, Sink sink) except -1:
-        cdef OpenItem* it
+        # Where a host sends no deltas, it comes before its text: the finished part says both.
+        cdef int found = self.where(number(e[R_INDEX]), string(e[R_ITEM_ID]))
         cdef long long at = at_of(e[R_CONTENT_INDEX])
-        if is_object(e[R_ANNOTATION]):
-            it = self.found(e, ITEM_MESSAGE, sink)
-            if it != NULL:
-                if at > it.noted:
-                    it.noted = at
-                self.note(e[R_ANNOTATION], sink)
+        if is_object(e[R_ANNOTATION]) and found >= 0 and at <= self.items[found].said:
+            if at > self.items[found].noted:
+                self.items[found].noted = at
+            self.note(e[R_ANNOTATION], sink)
         return 0
 
     cdef int summary_done(self, Span* e, Sink sink) except -1:
@@ -774,6 +785,7 @@ cdef class ResponsesDecoder(Decoder):
     # -- calls ----------------------------------------------------------------------------------------------------------
 
     cdef int begin_call(self, OpenItem* it, Sink sink) except -1:
+        self.thinking = -1
         it.key = self.calls
         self.calls += 1
         return sink.on_tool(it.key, held(&it.call_id) if it.call_id.n else held(&it.ident), held(&it.name))

@@ -143,10 +143,12 @@ cdef Decoder watched_decoder(str dialect):
         return AnthropicDecoder()
     if dialect == "openai_chat":
         return ChatDecoder()
+    if dialect == "gemini":
+        return GeminiDecoder()
     raise ValueError(dialect)
 
 
-WATCHED = ("anthropic", "openai_chat")
+WATCHED = ("anthropic", "openai_chat", "gemini")
 
 
 cdef class Watch:

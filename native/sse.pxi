@@ -16,6 +16,7 @@ cdef class Framer:
     cdef int data_lines
     cdef bint first_line
     cdef bint after_cr
+    cdef bint bare  # the lines of the frame are data as they are
     cdef bint given  # the frame in lines, event and borrowed was handed out
     cdef bint too_large
     cdef Py_ssize_t rest
@@ -122,7 +123,12 @@ cdef class Framer:
     cdef int read(self, Span line) except -1:
         cdef bint whole = not self.partial.n  # the line lies in the chunk
         cdef Span value
-        if begins(line, b"data:"):
+        if self.bare or (line.p[0] == 123 and not self.data_lines):
+            self.bare = True
+            self.event.n = 0
+            put_text(&self.event, b"{")
+            value = line
+        elif begins(line, b"data:"):
             value = after_colon(line, 5)
         elif same(line, b"data"):
             value = span(line.p, 0)
@@ -159,7 +165,7 @@ cdef class Framer:
         self.rest = 0
 
     cdef int clear(self) except -1:
-        self.given = False
+        self.given = self.bare = False
         self.data_lines = 0
         self.borrowed = nothing()
         self.event.n = 0

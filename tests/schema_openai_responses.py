@@ -33,6 +33,7 @@ VALUES: dict[str, Any] = {
     **{f"{name}.filename": "b.pdf" for name in _FILES},
     **{f"{name}.max_output_tokens": 20000 for name in _ROOTS},
     **{f"{name}.store": True for name in _ROOTS},
+    "ResponseComputerToolCallOutputScreenshot.image_url": "data:image/png;base64,AAAA",
     "ResponseInput.LocalShellCallOutput.id": "call_1",
     "ResponseFunctionToolCall.name": "text",
     "ResponseFunctionToolCall.arguments": '{"a":1}',
@@ -94,7 +95,8 @@ def request(body: dict[str, Any]) -> None:
     if not isinstance(body.get("input"), str):
         _complete_input(body.setdefault("input", []))
     tools = [{"type": "function", "name": "text", "parameters": _STRICT, "strict": False}]
-    body.setdefault("tools", tools)
+    if {"tool_choice", "parallel_tool_calls"}.intersection(body):
+        body.setdefault("tools", tools)
     for tool in body.get("tools", ()):
         for inside in tool.get("tools", ()) if tool["type"] == "namespace" else ():
             if inside["type"] == "function":

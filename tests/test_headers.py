@@ -59,7 +59,6 @@ def sent(client: str, upstream: str, method: str = "POST", stream: bool = False,
         name="t",
         models_dialect=upstream,
         origin=Origin("https", "h", 443),
-
         credentials=((b"x-api-key", b"ours"),),
         model_of=str,
         surfaces=lambda model: (),

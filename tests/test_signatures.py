@@ -109,13 +109,21 @@ def test_no_mark_of_ours_reaches_a_vendor_and_each_block_left_out_is_announced(s
 
 
 @SOURCES
-@pytest.mark.parametrize("signature", ["S", "anyllm:anthropic:S", "anyllm:bedrock:S"])
+@pytest.mark.parametrize("signature", ["S", "anyllm:anthropic:S"])
 def test_what_claude_signed_goes_back_to_anthropic_bare(source: str, signature: str) -> None:
     body, losses = sent(source, "anthropic", signature, Profile())
     blocks = json.loads(body)["messages"][1]["content"]
     assert blocks[0] == {"type": "thinking", "thinking": "hm", "signature": "S"}
     assert blocks[1] == {"type": "redacted_thinking", "data": "S"}
     assert losses == set()
+
+
+@SOURCES
+def test_claude_signs_on_bedrock_what_anthropic_takes_but_its_redacted_blocks_are_another_matter(source: str) -> None:
+    body, losses = sent(source, "anthropic", "anyllm:bedrock:S", Profile())
+    kinds = [block["type"] for block in json.loads(body)["messages"][1]["content"]]
+    assert kinds == ["thinking", "text"]
+    assert losses == {"messages.1.content.1" if source == "anthropic" else "messages.1.thinking_blocks.1"}
 
 
 def test_a_chat_host_gets_its_own_signatures_back_if_it_takes_reasoning() -> None:

@@ -23,7 +23,7 @@ _SCHEME: Final = re.compile(rb'"([a-zA-Z][a-zA-Z0-9+.-]*):(?:/|\\/){2}')
 _SPELLINGS: Final = {"image/jpg": "image/jpeg"}
 SIGNERS: Final = frozenset({"anthropic", "bedrock"})
 """Whose signatures the API takes: they "are compatible across platforms (Claude APIs, Amazon Bedrock, and Vertex AI)", as its
-documentation of extended thinking says. On Bedrock only Claude signs."""
+documentation of extended thinking says. On Bedrock only Claude signs. Of redacted reasoning it says no such thing."""
 
 _BLANK: Final = re.compile(rb'"(?: |\\[nrt])*"')
 NAME_LIMIT: Final = 128  # of a tool
@@ -198,8 +198,9 @@ class Writer:
 
 def is_signed(part: Thinking) -> bool:
     """Whether the API takes this block from any client: it, or Claude elsewhere, has made it."""
-    said = part.text if part.redacted else part.signature
-    return part.origin in SIGNERS and said is not None and not is_marked(said)
+    if part.redacted:
+        return part.origin == "anthropic" and not is_marked(part.text)
+    return part.origin in SIGNERS and part.signature is not None and not is_marked(part.signature)
 
 
 def is_plain(part: Thinking) -> bool:

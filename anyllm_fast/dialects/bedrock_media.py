@@ -193,7 +193,9 @@ class MediaWriter:
         stem = given[: -len(found[0])] if (found := _ENDING.search(given)) else given
         name = _SPACES.sub(" ", _OTHER.sub(" ", stem)).strip()[:MAX_NAME].rstrip()
         if name != stem:
-            self._outgoing.lose(part.name_where or part.where, "the target takes letters, digits, spaces, hyphens, parentheses and brackets")
+            self._outgoing.lose(
+                part.name_where or part.where, "the target takes letters, digits, spaces, hyphens, parentheses and brackets"
+            )
         name = name or "document"
         unique, count = name, 1
         while unique in self._names:

@@ -55,6 +55,7 @@ from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import Failure, Sink, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 from anyllm_fast.wire.pipe import Watched
+from anyllm_fast.wire.sse import BARE
 
 WHITE: Final = b" \t\r\n"
 
@@ -480,7 +481,9 @@ def _is_plain(event: bytes, data: bytes, committed: bool) -> bool:
 
 
 def _is_error(event: bytes, data: bytes) -> bool:
-    """SDKs raise for a top-level `error`, in any form but an empty one."""
+    """SDKs raise for a top-level `error`, in any form but an empty one; for one that is no event of the stream they do not."""
+    if event == BARE:
+        return False
     try:
         chunk = read_chunk(data)
     except Malformed:

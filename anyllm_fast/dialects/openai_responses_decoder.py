@@ -73,6 +73,7 @@ class ResponsesDecoder:
         self._last = -1  # highest index so far
         self._done = b""  # id of the item that was done last
         self._spot = (-1, -1)  # item and part of the text that was said last
+        self._thinking = -1  # item whose thinking was said last, while nothing else was
         self._calls = 0
         self._refused = False
 
@@ -250,13 +251,15 @@ class ResponsesDecoder:
             for at, part in enumerate(objects(read.content)):
                 self._think(item, WORDS, at, string(decode_part(part).text), sink)
         sealed = opaque(item.ident, string(read.encrypted_content))
-        if item.fed or sealed:
+        if sealed or item.serial == self._thinking:
+            self._thinking = -1
             sink.seal(sealed)
 
     def _close(self, item: _Open, sink: Sink) -> None:
         """The item ends, with or without a word."""
         if item.kind == b"reasoning":
-            if item.fed:
+            if item.serial == self._thinking:
+                self._thinking = -1
                 sink.seal(b"")
         elif item.kind in CALLS:
             if item.key < 0:
@@ -277,12 +280,14 @@ class ResponsesDecoder:
                 if self._spot[0] >= 0:
                     sink.text(b"")  # another text, not more of the same
                 self._spot = spot
+            self._thinking = -1
             item.said = max(item.said, at)
             sink.text(span)
 
     def _refuse(self, item: _Open, at: int, span: bytes, sink: Sink) -> None:
         self._refused = True
         if span:
+            self._thinking = -1
             item.said = max(item.said, at)
             sink.refusal(span)
 
@@ -295,6 +300,7 @@ class ResponsesDecoder:
                 item.thought = max(item.thought, at)
             else:
                 item.said = max(item.said, at)
+            self._thinking = item.serial
             sink.thinking(span)
 
     def _part(self, item: _Open, at: int, raw: Raw, sink: Sink) -> None:
@@ -349,8 +355,10 @@ class ResponsesDecoder:
             self._part(item, _at(event.content_index), event.part, sink)
 
     def _annotation(self, event: Event, sink: Sink) -> None:
-        if is_object(event.annotation) and (item := self._found(event, b"message", sink)):
-            item.noted = max(item.noted, _at(event.content_index))
+        """Where a host sends no deltas, it comes before its text: the finished part says both."""
+        item, at = self._find(event), _at(event.content_index)
+        if is_object(event.annotation) and item is not None and at <= item.said:
+            item.noted = max(item.noted, at)
             sink.private(*annotation(bytes(event.annotation)))
 
     def _summary_delta(self, event: Event, sink: Sink) -> None:
@@ -376,6 +384,7 @@ class ResponsesDecoder:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def _begin_call(self, item: _Open, sink: Sink) -> None:
+        self._thinking = -1
         item.key = self._calls
         self._calls += 1
         sink.tool(item.key, item.call_id or item.ident, item.name)

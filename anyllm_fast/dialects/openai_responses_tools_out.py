@@ -129,9 +129,10 @@ def _search(tool: ServerTool, outgoing: Outgoing) -> Json:
         take(said, "type")
         out["user_location"] = {"type": "approximate", **{name: raw for name in _PLACE if (raw := take(said, name)) is not None}}
         outgoing.private({}, leftovers(said), place)
-    for name, value in (("blocked_domains", tool.blocked_domains), ("max_uses", tool.max_uses)):
-        if value is not None:
-            outgoing.lose((tool.where, name))
+    if tool.blocked_domains is not None:  # other dialects have other names for them
+        outgoing.lose(tool.where, "the target's search takes no domains to keep away from")
+    if tool.max_uses is not None:
+        outgoing.lose((tool.where, "max_uses"))
     return out
 
 

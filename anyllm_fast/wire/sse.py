@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 BOM: Final = b"\xef\xbb\xbf"
+BARE: Final = b"{"
+"""The event name of a JSON object that stands in a stream as it is, without `data:`: so Google's servers send errors."""
 _LF, _CR = 0x0A, 0x0D
 
 
@@ -24,7 +26,19 @@ class Frames:
     `failure`, and nothing comes out any more.
     """
 
-    __slots__ = ("_after_cr", "_data", "_event", "_first", "_max_frame", "_partial", "boundary", "failure", "places", "rest")
+    __slots__ = (
+        "_after_cr",
+        "_bare",
+        "_data",
+        "_event",
+        "_first",
+        "_max_frame",
+        "_partial",
+        "boundary",
+        "failure",
+        "places",
+        "rest",
+    )
 
     def __init__(self, max_frame: int) -> None:
         self._max_frame = max_frame
@@ -33,6 +47,7 @@ class Frames:
         self._partial: list[bytes] = []
         self._first = True
         self._after_cr = False
+        self._bare = False  # the lines of the frame are data as they are
         self.rest = 0
         """Bytes so far of the frame that is not complete."""
         self.failure: str | None = None
@@ -112,6 +127,10 @@ class Frames:
             self._partial.clear()
 
     def _read(self, line: bytes) -> None:
+        if self._bare or (line.startswith(BARE) and not self._data):
+            self._bare, self._event = True, BARE
+            self._data.append(line)
+            return
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
@@ -121,5 +140,5 @@ class Frames:
     def _dispatch(self) -> tuple[bytes, bytes]:
         frame = (self._event, self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
         self._data.clear()
-        self._event, self.rest = b"", 0
+        self._event, self._bare, self.rest = b"", False, 0
         return frame

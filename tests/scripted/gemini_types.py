@@ -30,10 +30,7 @@ _HINTS: dict[str, Any] = {
 }
 """Members for which the SDK takes more than the wire does."""
 _SAMPLES: dict[str, Any] = {"response_schema": {"type": "STRING"}, "tools": [types.Tool()], "system_instruction": "a"}
-_BEYOND: dict[str, frozenset[str]] = {
-    "Schema": frozenset({"additionalProperties", "defs", "ref"}),
-    "Part": frozenset({"partialArgs"}),
-}
+_BEYOND: dict[str, frozenset[str]] = {"Schema": frozenset({"additionalProperties", "defs", "ref"})}
 """Members that the SDK passes on without a check and the Developer API does not know."""
 _NOT_SENT = frozenset({"httpOptions", "shouldReturnHttpResponse", "automaticFunctionCalling"})
 """Settings of the SDK itself."""
@@ -100,7 +97,9 @@ def spelled(value: Any) -> Any:
     return out
 
 
-_OPAQUE = frozenset({"args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "partMetadata", "default", "example"})
+_OPAQUE = frozenset(
+    {"args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "partMetadata", "default", "example"}
+)
 
 
 def _message_fault(value: Any, members: Members, path: Path) -> Fault | None:
@@ -133,7 +132,9 @@ _ALPHABET = str.maketrans("-_", "+/")
 _PLAIN: dict[Any, Callable[[Any], bool]] = {
     str: lambda v: isinstance(v, str),
     bool: lambda v: isinstance(v, bool),
-    int: lambda v: (isinstance(v, int | float) and not isinstance(v, bool) and v == int(v)) or (isinstance(v, str) and v.isdigit()),
+    int: lambda v: (
+        (isinstance(v, int | float) and not isinstance(v, bool) and v == int(v)) or (isinstance(v, str) and v.isdigit())
+    ),
     float: lambda v: isinstance(v, int | float) and not isinstance(v, bool),
     bytes: _base64,
 }

@@ -34,5 +34,10 @@ def is_sealed(data: str) -> bool:
     return rest != raw and hmac.compare_digest(rest[:32], _digest(rest[32:]))
 
 
+def secret_of(data: str) -> str:
+    """What `seal` sealed."""
+    return base64.b64decode(data)[len(_SEAL) + 32 :].decode()
+
+
 def _digest(data: bytes) -> bytes:
     return hmac.digest(_KEY, data, "sha256")
