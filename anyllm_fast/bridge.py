@@ -18,6 +18,7 @@ from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect
 from anyllm_fast.neutral.reply import CallPart, RedactedPart, Reply, ThinkingPart, replay
 from anyllm_fast.neutral.request import Request
+from anyllm_fast.neutral.signatures import PREFIX
 from anyllm_fast.neutral.stream import Failure, Pipe, Remembered, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 from anyllm_fast.responses.replay import Replay
@@ -182,6 +183,8 @@ async def open_bridge(call: Call, surface: Surface, max_frame: int, replay: Repl
         if forgets:
             await replay.restore(call.owner, surface.dialect, request)
         body = write(call, surface, request)
+    elif PREFIX in body:  # marks of ours, made by a backend of another dialect: the vendor must not see them
+        body = write(call, surface, read(call))
     elif model != call.model:
         body = wire.splice_model(body, _escaped(model))
     there = CARRIERS[surface.carrier]

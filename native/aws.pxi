@@ -233,6 +233,8 @@ cdef class AwsToSse:
     cdef int kind
     cdef Buf chunk  # what was in the base64
     cdef Buf out
+    cdef Decoder decoder  # of an AwsPipe: it gets the frames themselves, and nothing is written
+    cdef Sink sink
     cdef readonly object failure
     cdef readonly Py_ssize_t boundary
 
@@ -309,6 +311,8 @@ cdef class AwsToSse:
                 self.message(p, <Py_ssize_t>total, <Py_ssize_t>headers, checksum)
                 if self.failure is None:
                     place += <Py_ssize_t>total
+                if self.decoder is not None and self.decoder.over:
+                    return place
             if self.failure is not None:
                 return place
 
@@ -327,7 +331,9 @@ cdef class AwsToSse:
                 return 0
         if self.kind == AWS_FAILED:
             aws = shared("wire.aws")
-            return put_bytes(&self.out, aws.write_exception(aws.read_headers(to_bytes(raw)), to_bytes(payload), bool(self.inner)))
+            return self.written(aws.write_exception(aws.read_headers(to_bytes(raw)), to_bytes(payload), bool(self.inner)))
+        if not self.inner and self.decoder is not None:
+            return self.frame(held(&self.name), payload)
         if not self.inner:
             if has_line_end(payload):
                 return self.frame(held(&self.name), payload)
@@ -336,7 +342,7 @@ cdef class AwsToSse:
             put_span(&self.out, payload)
             return put(&self.out, b"\n\n", 2)
         if not same(held(&self.name), b"chunk"):
-            return put_bytes(&self.out, shared("wire.aws").PING)
+            return self.written(shared("wire.aws").PING)
         self.chunk.n = 0
         if not self.unwrap(payload):
             inner = shared("wire.aws").read_chunk(to_bytes(payload))
@@ -430,10 +436,24 @@ cdef class AwsToSse:
         name = shared("wire.aws").type_of(to_bytes(inner))
         return self.frame(span_of(name), inner)
 
+    cdef int written(self, bytes sse) except -1:
+        # A frame of one line of data that was written in Python.
+        cdef Span s = span_of(sse)
+        cdef const char* line = <const char*>memchr(s.p, 10, <size_t>s.n)
+        if self.decoder is None:
+            return put_span(&self.out, s)
+        return self.decoder.on_frame(span(s.p + 7, line - s.p - 7), span(line + 7, s.p + s.n - 2 - line - 7), self.sink)
+
     cdef int frame(self, Span name, Span data) except -1:
         cdef const char* p = data.p
         cdef const char* end = data.p + data.n
         cdef const char* q
+        cdef bytes lines
+        if self.decoder is not None:
+            if not has_line_end(data):
+                return self.decoder.on_frame(name, data, self.sink)
+            lines = to_bytes(data).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            return self.decoder.on_frame(name, span_of(lines), self.sink)
         if name.n:
             put_text(&self.out, b"event: ")
             put_span(&self.out, name)

@@ -257,6 +257,7 @@ def test_what_is_written_is_read_as_it_was_said(dialect: str) -> None:
             for part in cut(made.take(), random.Random(seed)):
                 for event, data in frames.feed(part):
                     read.frame(event, data, sink)
+            read.finish(sink)
             wanted = Said()
             for name, *arguments in said:
                 getattr(wanted, name)(*arguments)

@@ -22,6 +22,9 @@ _OWN_ID = re.compile(r"arn:|(?:[a-z-]+\.)?[a-z0-9]+\.[a-z0-9]")
 """A model's id as Bedrock has it: an ARN, or `vendor.model` with or without the region prefix of an inference profile."""
 _OPAQUE = re.compile(r"arn:[^/]*:(application-inference-profile|provisioned-model|prompt-router)/")
 _NO_SYSTEM = re.compile(r"(amazon\.titan|mistral\.mistral-7b|mistral\.mixtral|cohere\.command-(text|light)|ai21\.j2)")
+_RECENT = re.compile(r"claude-(opus|sonnet|haiku|fable|mythos)-(4-[5-9]|[5-9])")
+_NO_SCHEMAS = re.compile(r"(amazon\.|meta\.|cohere\.|ai21\.|mistral\.(mistral-7b|mixtral|mistral-(small|large)-24))")
+_EFFORT = ((re.compile(r"openai\.gpt-oss"), "reasoning_effort"), (re.compile(r"amazon\.nova-2"), "reasoningConfig"))
 _CACHES = re.compile(r"(claude-(3-[57]|(opus|sonnet|haiku|fable|mythos)-\d)|amazon\.nova)")
 
 
@@ -94,5 +97,8 @@ def profile_of(model: str) -> Profile:
         known,
         anthropic_model=bool(name),
         cache_points=_CACHES.search(model.lower()) is not None,
+        cache_point_lives=_RECENT.search(name) is not None,
         system_prompts=_NO_SYSTEM.search(model.lower()) is None,
+        enforced_schemas=_RECENT.search(name) is not None if name else _NO_SCHEMAS.search(model.lower()) is None,
+        converse_effort=next((field for pattern, field in _EFFORT if pattern.search(model.lower())), ""),
     )

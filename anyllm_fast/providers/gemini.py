@@ -78,4 +78,7 @@ def profile_of(model: str) -> Profile:
         thinking_levels=new,
         call_signatures=new or (found is None and name.startswith("gemini-")),
         media_results=new,
+        server_tools_with_functions=new,
+        format_with_tools=new,
+        part_resolution=new,
     )

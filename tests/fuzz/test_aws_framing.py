@@ -13,9 +13,13 @@ from zlib import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anyllm_fast import wire
+from anyllm_fast.wire import aws
 from anyllm_fast.wire.aws import AwsWatch
+from anyllm_fast.wire.carried import Carried
 from tests.damage import damaged, examples
-from tests.streams import corpus, cut, outcome
+from tests.streams import TWINS as STREAM_TWINS
+from tests.streams import corpus, cut, outcome, piped
 from tests.test_aws import TWINS, framed_corpus, invoked, parsed
 
 MAX_FRAME = 4096
@@ -75,6 +79,22 @@ def test_a_damaged_stream_passes_by_up_to_the_damage(seed: int, mend: bool) -> N
         assert body.startswith(found[0].out)
     if not mend:
         parsed(found[0].out)
+
+
+@settings(max_examples=examples(200, 40), deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_a_damaged_stream_is_translated_at_once_as_in_two_steps(seed: int, mend: bool) -> None:
+    dice = random.Random(seed)
+    body, inner = stream(dice)
+    body = repaired(body, dice) if mend else damaged(body, dice)
+    chunks = cut(body, dice)
+    found = []
+    for twin, names in zip(TWINS, STREAM_TWINS, strict=False):
+        unframe = twin.AwsToSse(MAX_FRAME, inner)
+        inside = piped(names, "anthropic" if inner else "bedrock", "openai_chat", max_frame=2 * MAX_FRAME)
+        for made in (Carried(inside, unframe, None),) if twin is aws else (wire.open_carried(inside, unframe, None),):
+            found.append([outcome(made, made.feed(chunk)) for chunk in chunks] + [outcome(made, made.finish())])
+    assert all(one == found[0] for one in found)
 
 
 @settings(max_examples=examples(200, 60), deadline=None)

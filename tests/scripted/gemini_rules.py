@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from .gemini_signing import SKIPS, fits
@@ -135,7 +136,7 @@ def _order(body: Body, model: str) -> Refusal | None:
     roles = ["model" if c.get("role") == "model" else "user" for c in body["contents"]]
     if roles[0] != "user":
         return bad("Please ensure that multiturn requests begin with a user role.")
-    if any(before == role for before, role in zip(roles, roles[1:], strict=False)):
+    if any(before == role for before, role in pairwise(roles)):
         return bad("Please ensure that multiturn requests alternate between user and model.")
     return None
 

@@ -22,7 +22,7 @@ def sign_text() -> str:
 
 
 def fits(signature: str, part: Mapping[str, Any]) -> bool:
-    """Whether a signature is one of ours, unaltered, and on a part of the kind that it was given on; a call's on that very call."""
+    """Whether a signature is ours, unaltered, and on a part of the kind that it was given on; a call's on that very call."""
     standard = signature.replace("-", "+").replace("_", "/")
     if not is_sealed(standard):
         return False

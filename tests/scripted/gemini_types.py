@@ -1,7 +1,7 @@
-"""Checks a JSON value against google-genai's types as Google's JSON parser would. Knows types and spellings, no rule between fields.
+"""Checks a JSON value against google-genai's types as Google's JSON parser would. Knows no rule between fields.
 
 The SDK describes two services at once: what its own converters keep from the Developer API is unknown there. A protobuf parser
-takes names in either spelling, enums in any case, whole numbers as text or as floats, bytes in either base64, and null for nothing.
+takes names in either spelling, enums in any case, whole numbers as text or floats, bytes in either base64, and null for nothing.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def snake(name: str) -> str:
 
 
 def spelled(value: Any) -> Any:
-    """The same in camelCase throughout, but for what is nobody's type: arguments, responses, JSON schemas, names of properties."""
+    """The same in camelCase, but for what has no type: arguments, responses, JSON schemas, names of properties."""
     if isinstance(value, list):
         return [spelled(item) for item in value]
     if not isinstance(value, dict):
