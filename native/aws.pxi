@@ -63,6 +63,9 @@ cdef enum:
     TRAILER = 4
 
 cdef enum:
+    NO_BITS = 1 << 24
+
+cdef enum:
     AWS_EVENT
     AWS_FAILED
 
@@ -70,7 +73,7 @@ cdef int[10] HEADER_SIZES
 HEADER_SIZES[:] = [0, 0, 1, 2, 4, 8, 0, 0, 8, 16]  # of a value by its type; 6 and 7 say it themselves
 cdef uint32_t[8][256] CRC
 cdef bint FOLDS = anyllm_folds()
-cdef signed char[256] SIX_BITS
+cdef uint32_t[4][256] SIX_BITS  # of each of four characters, in their place; NO_BITS for any other
 cdef char[64] BASE64
 
 
@@ -82,13 +85,15 @@ cdef void fill_tables() noexcept:
         for j in range(8):
             value = (value >> 1) ^ (<uint32_t>0xEDB88320 if value & 1 else <uint32_t>0)
         CRC[0][i] = value
-        SIX_BITS[i] = -1
+        for j in range(4):
+            SIX_BITS[j][i] = NO_BITS
     for i in range(256):
         for j in range(1, 8):
             CRC[j][i] = (CRC[j - 1][i] >> 8) ^ CRC[0][CRC[j - 1][i] & 255]
     memcpy(BASE64, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 64)
     for i in range(64):
-        SIX_BITS[<unsigned char>BASE64[i]] = <signed char>i
+        for j in range(4):
+            SIX_BITS[j][<unsigned char>BASE64[i]] = <uint32_t>i << (18 - 6 * j)
 
 
 fill_tables()
@@ -149,36 +154,30 @@ cdef bint put_decoded(Buf* b, Span s) except -1:
     cdef const unsigned char* end = p + s.n
     cdef Py_ssize_t before = b.n
     cdef int pads = 0
-    cdef int x, y, z, w
+    cdef uint32_t three
     cdef unsigned char* q
     if s.n % 4:
         return False
     if s.n and (end - 1)[0] == 61:
         pads = 2 if (end - 2)[0] == 61 else 1
+        end -= 4
     grow_for(b, s.n // 4 * 3)
     q = <unsigned char*>(b.p + b.n)
-    if pads:
-        end -= 4
     while p < end:
-        x = SIX_BITS[p[0]]
-        y = SIX_BITS[p[1]]
-        z = SIX_BITS[p[2]]
-        w = SIX_BITS[p[3]]
-        if (x | y | z | w) < 0:
+        three = SIX_BITS[0][p[0]] | SIX_BITS[1][p[1]] | SIX_BITS[2][p[2]] | SIX_BITS[3][p[3]]
+        if three & NO_BITS:
             return False
-        q[0] = <unsigned char>(x << 2 | y >> 4)
-        q[1] = <unsigned char>(y << 4 | z >> 2)
-        q[2] = <unsigned char>(z << 6 | w)
+        q[0] = <unsigned char>(three >> 16)
+        q[1] = <unsigned char>(three >> 8)
+        q[2] = <unsigned char>three
         p += 4
         q += 3
     if pads:
-        x = SIX_BITS[p[0]]
-        y = SIX_BITS[p[1]]
-        z = SIX_BITS[p[2]] if pads == 1 else 0
-        if (x | y | z) < 0:
+        three = SIX_BITS[0][p[0]] | SIX_BITS[1][p[1]] | (SIX_BITS[2][p[2]] if pads == 1 else <uint32_t>0)
+        if three & NO_BITS:
             return False
-        q[0] = <unsigned char>(x << 2 | y >> 4)
-        q[1] = <unsigned char>(y << 4 | z >> 2)
+        q[0] = <unsigned char>(three >> 16)
+        q[1] = <unsigned char>(three >> 8)
         q += 3 - pads
     b.n = before + (<char*>q - (b.p + before))
     return True

@@ -33,7 +33,7 @@ CLASSES = {
     "bedrock": "Converse",
 }
 DIALECTS = tuple(CLASSES)
-OTHER = {dialect: "anthropic" for dialect in DIALECTS} | {"anthropic": "openai_chat"}
+OTHER = dict.fromkeys(DIALECTS, "anthropic") | {"anthropic": "openai_chat"}
 """The client that a stream is put through every cutting for; the others get it whole."""
 OPTIONS = StreamOptions(b"asked-for", b"0123456789abcdef0123456789abcdef", 1_700_000_000)
 QUIET = msgspec.structs.replace(OPTIONS, include_usage=False)
@@ -206,9 +206,12 @@ DONE = b"data: [DONE]\n\n"
 
 
 def payloads(out: bytes) -> list[Any]:
-    """The decoded data of what was written, frame by frame; [DONE] as it is. Fails on anything that is no frame."""
+    """The decoded data of what was written, frame by frame; [DONE] as it is. Fails on anything that is no frame, nor the comment
+    that names losses."""
     found = []
     for frame in out.split(b"\n\n")[:-1]:
+        if frame.startswith(b": x-anyllm-degradation: "):
+            continue
         line = frame.rpartition(b"\n")[2]
         assert line.startswith(b"data: "), frame
         text = line.removeprefix(b"data: ")
