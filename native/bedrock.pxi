@@ -268,12 +268,16 @@ cdef class ConverseDecoder(Decoder):
     cdef int keep_delta(self, long long index, Span* d, Span raw, Sink sink) except -1:
         cdef Block* b
         cdef Span kind
+        cdef int at
         if is_object(d[P_IMAGE]):
             kind = text(b"image")
         elif is_array(d[P_RESULT]):
             kind = text(b"toolResult")
         else:
             return sink.on_private(text(b"delta"), raw)
+        at = self.where(index)
+        if at >= 0:
+            self.take_out(at, sink)
         b = self.begin(index, BLOCK_PRIVATE, sink)
         if b == NULL:
             return 0

@@ -218,6 +218,13 @@ def test_events_without_an_index_go_on_with_the_block_before(twin: Any) -> None:
     assert record(twin, stream, "bedrock").parts == [TextPart(b"a"), CallPart(b"i", b"n", rb"{\"a\":1}")]
 
 
+def test_a_delta_of_another_kind_ends_the_block_of_its_index(twin: Any) -> None:
+    stream = START + event("contentBlockStart", contentBlockIndex=0, start={"toolUse": {"toolUseId": "i", "name": "n"}})
+    stream += delta(0, toolResult=[{"text": "x"}]) + stop(0) + END
+    parts = record(twin, stream, "bedrock").parts
+    assert parts == [CallPart(b"i", b"n", b"{}"), PrivatePart(b"toolResult", b'{"toolResult":{"content":[{"text":"x"}]}}')]
+
+
 def test_what_is_kept_is_bounded(twin: Any) -> None:
     stream = START + event("contentBlockStart", contentBlockIndex=0, start={"toolResult": {"toolUseId": "i"}})
     piece = delta(0, toolResult=[{"text": "x" * 65536}])

@@ -231,7 +231,10 @@ class ConverseDecoder:
         kind = b"image" if is_object(delta.image) else b"toolResult" if bytes(delta.tool_result)[:1] == b"[" else b""
         if not kind:
             sink.private(b"delta", raw)
-        elif block := self._open(index, kind, sink):
+            return
+        if before := self._blocks.pop(index, None):
+            self._close(before, sink)
+        if block := self._open(index, kind, sink):
             block.raw = b"{}"
             self._keep(block, raw, sink)
 

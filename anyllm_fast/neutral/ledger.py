@@ -149,41 +149,58 @@ def missing(what: What, source: str, target: str) -> list[str]:
 
 
 def matrix() -> str:
-    """All lanes as Markdown."""
-    out: list[str] = []
+    """All lanes as Markdown: the sums, then a table for each source with a column for each target."""
+    out = ["## How much of each lane", "", *_overview(), ""]
     for source in DIALECTS:
-        for target in DIALECTS:
-            if source != target:
-                out += _lane(source, target)
+        for what in WHATS:
+            out += _table(source, what)
     return "\n".join(out)
 
 
-def _lane(source: str, target: str) -> Iterator[str]:
-    for what in WHATS:
-        found = list(rows(what, source, target))
-        yield f"## {TITLES[source]} to {TITLES[target]}: {PLURALS[what]}"
-        yield ""
-        yield _sums(found)
-        yield ""
-        yield "| member | in the middle | fate | how, or why |"
-        yield "|---|---|---|---|"
-        for row in found:
-            yield f"| `{row.key}` | {row.field} | {row.fate} | {row.how} |"
-        yield ""
+def counts(what: What, source: str, target: str) -> dict[str, int]:
+    """How many members of the source have which fate at the target."""
+    found: dict[str, int] = {}
+    for row in rows(what, source, target):
+        found[row.fate] = found.get(row.fate, 0) + 1
+    return found
+
+
+def _overview() -> Iterator[str]:
+    yield "Members carried (mapped or emulated) / without meaning at the target (defaulted) / announced (dropped) / refused."
+    yield ""
+    yield "| from | to | requests | replies | streams |"
+    yield "|---|---|---|---|---|"
+    for source in DIALECTS:
+        for target in DIALECTS:
+            if source != target:
+                cells = " | ".join(_sums(counts(what, source, target)) for what in WHATS)
+                yield f"| {TITLES[source]} | {TITLES[target]} | {cells} |"
+
+
+def _sums(found: dict[str, int]) -> str:
+    carried = found.get("mapped", 0) + found.get("emulated", 0)
+    return f"{carried} / {found.get('defaulted', 0)} / {found.get('dropped', 0)} / {found.get('refused', 0)}"
+
+
+def _table(source: str, what: What) -> Iterator[str]:
+    targets = [target for target in DIALECTS if target != source]
+    yield f"## {TITLES[source]}: {PLURALS[what]}"
+    yield ""
+    yield f"| member | in the middle | {' | '.join('to ' + TITLES[target] for target in targets)} |"
+    yield "|---|---" + "|---" * len(targets) + "|"
+    lanes = [list(rows(what, source, target)) for target in targets]
+    for same in zip(*lanes, strict=True):
+        cells = " | ".join(f"{row.fate}: {row.how}" if row.how else row.fate for row in same)
+        yield f"| `{same[0].key}` | {same[0].field} | {cells} |"
+    yield ""
+    for target in targets:
         yield from _places(what, target)
-
-
-def _sums(found: list[Row]) -> str:
-    counts: dict[str, int] = {}
-    for row in found:
-        counts[row.fate] = counts.get(row.fate, 0) + 1
-    return ", ".join(f"{count} {name}" for name, count in counts.items()) + "."
 
 
 def _places(what: What, target: str) -> Iterator[str]:
     inside = [(name, written) for name, written in sheet(target, what).write.items() if " > " in name]
     if inside:
-        yield "Refused by place:"
+        yield f"Refused by place at {TITLES[target]}:"
         yield ""
         for name, written in inside:
             yield f"- `{name}`: {written.how}"

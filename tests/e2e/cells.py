@@ -12,6 +12,7 @@ from typing import Any
 
 from .judges import SDKS
 from .lanes import Lane, Way
+from .wide import OLD, WIDE
 
 Where = Callable[[Way], bool]
 BACKENDS = ("openai", "anthropic")
@@ -27,6 +28,7 @@ class Cell:
     where: Where
     values: tuple[Any, ...]
     wide: bool = False  # asked on every lane of every dialect; else only between Messages and Chat
+    old: bool = False  # there also of the older SDKs
 
     def ways(self) -> Iterator[Way]:
         yield from self._old_ways()
@@ -34,7 +36,7 @@ class Cell:
             for sdk in SDKS:
                 for via, mode in product(("direct", *WIDE_BACKENDS), self.modes):
                     way = Way(sdk, via, mode)
-                    if self.where(way) and way.widens and not sdk.release:
+                    if self.where(way) and way.widens and (self.old or not sdk.release):
                         yield way
 
     def _old_ways(self) -> Iterator[Way]:
@@ -72,7 +74,8 @@ def cell(
     """Registers a cell for every way that `where` lets through. A cell's name is its function's. `wide`: on all dialects."""
 
     def register(function: Callable[[Lane], None]) -> Callable[[Lane], None]:
-        CELLS.append(Cell(function.__name__, function, modes, where, (), wide))
+        name = function.__name__
+        CELLS.append(Cell(name, function, modes, where, (), wide or name in WIDE, name in OLD))
         return function
 
     return register
@@ -85,8 +88,9 @@ def cells_for(
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         for key, value in table.items():
-            name = f"{function.__name__}[{re.sub(r'[^a-zA-Z0-9]+', '-', key).strip('-')}]"
-            CELLS.append(Cell(name, function, modes, where, (value,), wide))
+            plain = function.__name__
+            name = f"{plain}[{re.sub(r'[^a-zA-Z0-9]+', '-', key).strip('-')}]"
+            CELLS.append(Cell(name, function, modes, where, (value,), wide or plain in WIDE, plain in OLD))
         return function
 
     return register

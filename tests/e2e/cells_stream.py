@@ -19,8 +19,6 @@ RICH = says("Both of them, é 👩‍👧.", PARIS, OSLO, NOW)
 FRAMING: dict[str, dict[str, Any]] = {
     "CRLF": {"newline": "\r\n"},
     "CR": {"newline": "\r"},
-    "no space after data": {"space": False},
-    "comments": {"comments": True},
     "byte by byte": {"tcp": 1},
     "seven bytes": {"tcp": 7},
     "all at once": {"tcp": -1},
@@ -28,6 +26,11 @@ FRAMING: dict[str, dict[str, Any]] = {
     "many deltas": {"pieces": 60},
     "gzip": {"encoding": "gzip"},
     "CRLF cut anywhere": {"newline": "\r\n", "tcp": 3},
+}
+# The same, where that client is not one of Gemini: its SDKs in all languages read every line as data.
+LOOSE_FRAMING: dict[str, dict[str, Any]] = {
+    "no space after data": {"space": False},
+    "comments": {"comments": True},
 }
 # What a Chat client may misread: held only against the translated lanes.
 CHAT_HABITS: dict[str, dict[str, Any]] = {
@@ -62,6 +65,11 @@ MESSAGES_HABITS: dict[str, dict[str, Any]] = {
 
 @cells_for(FRAMING, modes=("stream",))
 def framing(lane: Lane, style: dict[str, Any]) -> None:
+    lane.send(ASK, RICH.styled(**style)).same()
+
+
+@cells_for(LOOSE_FRAMING, modes=("stream",), where=lambda way: way.crosses or way.ingress != "gemini")
+def loose_framing(lane: Lane, style: dict[str, Any]) -> None:
     lane.send(ASK, RICH.styled(**style)).same()
 
 

@@ -50,6 +50,8 @@ SDKS = (
     Sdk("openai"),
     Sdk("openai", "2.54.0"),
     Sdk("openai", "1.109.1"),
+    Sdk("gemini"),
+    Sdk("gemini", "2.34.0"),
 )
 
 

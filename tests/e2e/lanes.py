@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from scripted.answer import Answer, Call, Part, Redacted, Result, Text, Thinking
 from scripted.asked import Asked, Turn, Verbatim, merged, read_chat, read_messages
+from scripted.gemini_asked import read_contents
 from scripted.host import Scripted
 from scripted.upstream import Record, Upstream
 
@@ -151,8 +152,10 @@ class Got:
     def failed(self, *classes: str, status: int | tuple[int, ...] = (), says: str = "") -> Got:
         """The SDK raised one of `classes`, with this status and these words."""
         error = self.error
-        assert set(classes) & set(error["classes"]), f"{error}\n{self._story()}"
-        wanted = (status,) if isinstance(status, int) else status
+        mine = SPEECHES[self.lane.way.ingress]
+        renamed = mine.statuses if self.lane.way.crosses else {}
+        assert {mine.raises.get(c, c) for c in classes} & set(error["classes"]), f"{error}\n{self._story()}"
+        wanted = tuple(renamed.get(s, s) for s in ((status,) if isinstance(status, int) else status))
         assert not wanted or error["status"] in wanted, f"{error}\n{self._story()}"
         assert says in error["message"], f"{error}\n{self._story()}"
         return self
@@ -244,15 +247,15 @@ def _first(got: Got) -> tuple[Turn, ...]:
 def expected_meaning(way: Way, answer: Answer, body: Mapping[str, Any]) -> Meaning:
     """The answer in the words of the client's dialect, as far as the upstream's dialect can have said it."""
     usage = answer.usage
-    speech = SPEECHES[way.ingress]
+    speech, theirs = SPEECHES[way.ingress], SPEECHES[way.egress]
     stop = speech.stops.get(answer.ending, answer.ending)
     if way.egress in SAYS_ONLY_STOP and answer.ending == "stop_sequence":
         stop = speech.stops["end"]
     calls = tuple((c.name, canonical(c.args)) for c in answer.calls)
-    thinking = answer.thinking
-    if way.egress == "anthropic" and (body.get("thinking") or {}).get("type") not in ("enabled", "adaptive"):
-        thinking = ""
-    counts = {"input": usage.input, "cached": usage.cached, "written": usage.written, "output": usage.output}
+    thinking = answer.thinking if theirs.shows(body) else ""
+    written = usage.written if theirs.counts_written else 0
+    counts = {"cached": usage.cached, "written": written if speech.counts_written else 0, "output": usage.output}
+    counts["input"] = usage.input + usage.written - written
     if speech.input_is_all:
         counts["input"] = usage.input + usage.cached + usage.written
     return Meaning(answer.text, thinking, calls, stop, refusal=answer.refusal, **counts)
@@ -293,6 +296,8 @@ def _read(turn: Turn) -> Turn:
     if not isinstance(first, Verbatim):
         return turn
     message = dict(first.message)
+    if "parts" in message:
+        return read_contents([message])[0]
     if isinstance(message.get("content"), list):
         return read_messages({"messages": [message], "max_tokens": 1}).turns[0]
     return read_chat({"messages": [message]}).turns[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scripted.asked import Asked, Turn, Verbatim, read_chat, read_messages, write_chat, write_messages
@@ -31,7 +31,13 @@ class Meaning:
 @dataclass(frozen=True)
 class Speech:
     """`stops`: kind of ending (scripted.answer.Answer.ending) -> word in the SDK's object. `input_is_all`: its count of input
-    tokens includes what was read from and written to a cache. `models` upstream: one that does not reason, one that does."""
+    tokens includes what was read from and written to a cache. `models` upstream: one that does not reason, one that does.
+
+    `raises`: an error class as the cells name it -> the one that this SDK has for it. `statuses`: an HTTP status -> the one that
+    a client of this dialect sees in its place, where the upstream is of another. `counts_written`: its usage says what was
+    written to a cache. `shows`: whether a request body asks an upstream of this dialect to show its reasoning. `reasoned`: the
+    count of reasoning tokens in an SDK's object, 0 where it says none.
+    """
 
     write: Callable[[Asked, str], dict[str, Any]]
     hear: Callable[[Mapping[str, Any]], Asked]
@@ -41,6 +47,11 @@ class Speech:
     stops: Mapping[str, str]
     input_is_all: bool
     models: tuple[str, str]
+    raises: Mapping[str, str] = field(default_factory=dict)
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    counts_written: bool = True
+    shows: Callable[[Mapping[str, Any]], bool] = lambda body: True
+    reasoned: Callable[[Mapping[str, Any]], int] = lambda final: 0
 
 
 def canonical(arguments: Any) -> str:
@@ -126,6 +137,8 @@ MESSAGES = Speech(
     },
     input_is_all=False,
     models=("claude-sonnet-4-5", "claude-sonnet-4-5"),
+    shows=lambda body: (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
+    reasoned=lambda final: (final["usage"].get("output_tokens_details") or {}).get("thinking_tokens") or 0,
 )
 CHAT = Speech(
     write=write_chat,
@@ -136,5 +149,13 @@ CHAT = Speech(
     stops={"end": "stop", "length": "length", "tools": "tool_calls", "stop_sequence": "stop", "refusal": "content_filter"},
     input_is_all=True,
     models=("gpt-4.1", "gpt-5"),
+    reasoned=lambda final: (final["usage"].get("completion_tokens_details") or {}).get("reasoning_tokens") or 0,
 )
-SPEECHES: dict[str, Speech] = {"anthropic": MESSAGES, "openai": CHAT}
+
+from .speech_gemini import GEMINI  # noqa: E402 - it builds on what stands above
+
+SPEECHES: dict[str, Speech] = {
+    "anthropic": MESSAGES,
+    "openai": CHAT,
+    "gemini": GEMINI,
+}

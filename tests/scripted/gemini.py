@@ -34,7 +34,7 @@ STATUSES = {
 }
 MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-pro-preview", "gemini-3.8-flash")
 METHODS = {"generateContent": "generate", "streamGenerateContent": "generate", "countTokens": "count"}
-_CALL = re.compile(r"/v1(?:beta|alpha)/((?:models|tunedModels)/[^/:]+):(\w+)")
+_CALL = re.compile(r"/v1(?:beta|alpha)?/((?:models|tunedModels)/[^/:]+):(\w+)")
 _TOKENS_PER_BYTE = 4
 _ARRAY: ContextVar[bool] = ContextVar("_ARRAY", default=False)
 """Whether the request that is being answered wanted a stream as a JSON array: then errors come in one too."""
@@ -42,7 +42,7 @@ _ARRAY: ContextVar[bool] = ContextVar("_ARRAY", default=False)
 
 class GeminiUpstream(Upstream):
     name = "gemini"
-    routes: ClassVar = {("GET", "/v1beta/models"): "models"}
+    routes: ClassVar = {("GET", f"/{version}/models"): "models" for version in ("v1", "v1beta", "v1alpha")}
 
     def route_of(self, request: Request) -> str | None:
         _ARRAY.set(False)

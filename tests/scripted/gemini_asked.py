@@ -74,8 +74,8 @@ def _part(part: Any, names: Mapping[str, str]) -> Body:
             return {"text": text}
         case Image(media, data, url):
             return {"fileData": {"fileUri": url, "mimeType": "image/png"}} if url else _blob(media, data)
-        case Document(data, media):
-            return _blob(media, data)
+        case Document(data, media, name):
+            return _blob(media, data, name)
         case Call(name, args, id):
             return {"functionCall": {"id": id, "name": name, "args": json.loads(args) if isinstance(args, str) else dict(args)}}
         case Result(id, parts, failed):
@@ -89,8 +89,8 @@ def _part(part: Any, names: Mapping[str, str]) -> Body:
     raise TypeError(f"not a part of a Gemini request: {part!r}")
 
 
-def _blob(media: str, data: str) -> Body:
-    return {"inlineData": {"mimeType": media, "data": data}}
+def _blob(media: str, data: str, name: str = "") -> Body:
+    return {"inlineData": {"mimeType": media, "data": data, **({"displayName": name} if name else {})}}
 
 
 def calls_of(content: Mapping[str, Any]) -> list[Body]:
@@ -154,6 +154,7 @@ def read_contents(contents: list[Body]) -> tuple[Turn, ...]:
                     parts.append(_result(response, ids))
                 case _:
                     parts.append(_read_part(part))
+                    _take_name(parts)
         turns.append(Turn("assistant" if content.get("role") == "model" else "user", tuple(parts)))
     return merged(turns)
 
@@ -170,12 +171,23 @@ def _result(response: Body, ids: list[tuple[str, str]]) -> Result:
     return Result(known, (*((Text(text),) if text else ()), *shown), failed)  # type: ignore[arg-type]  # media only
 
 
+def _take_name(parts: list[Part]) -> None:
+    """A document whose name was said in a text before it."""
+    match parts[-2:]:
+        case [Text(said), Document(data, media, "")] if said.startswith(_NAMED):
+            parts[-2:] = [Document(data, media, said.removeprefix(_NAMED))]
+
+
+_NAMED = "Document: "
+
+
 def _read_part(part: Body) -> Part:
     match part:
         case {"text": text}:
             return Thinking(text) if part.get("thought") else Text(text)
-        case {"inlineData": {"mimeType": media, "data": data}}:
-            return Image(media, data) if media.startswith("image/") else Document(data, media)
+        case {"inlineData": {"mimeType": media, "data": data} as blob}:
+            data = data.replace("-", "+").replace("_", "/")  # the SDK writes the url-safe alphabet
+            return Image(media, data) if media.startswith("image/") else Document(data, media, blob.get("displayName") or "")
         case {"fileData": {"fileUri": uri}}:
             return Image(url=uri)
     return Text(f"<{next(iter(part), '')}>")

@@ -1,4 +1,4 @@
-"""What some Gemini models and hosts of its dialect do to their streams. Each takes the chunks and the last one, and gives both."""
+"""What some Gemini models and hosts do to their streams. Each takes the chunks and the last one, and gives both back."""
 
 from __future__ import annotations
 

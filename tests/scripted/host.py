@@ -7,6 +7,7 @@ import threading
 from types import TracebackType
 
 from .chat import ChatUpstream
+from .gemini import GeminiUpstream
 from .messages import MessagesUpstream
 from .upstream import Upstream
 from .wire import Server
@@ -18,7 +19,11 @@ class Scripted:
     def __init__(self, ports: tuple[int, ...] = ()) -> None:
         self.openai = ChatUpstream()
         self.anthropic = MessagesUpstream()
-        self.upstreams: dict[str, Upstream] = {"openai": self.openai, "anthropic": self.anthropic}
+        self.upstreams: dict[str, Upstream] = {
+            "openai": self.openai,
+            "anthropic": self.anthropic,
+            "gemini": GeminiUpstream(),
+        }
         self._wanted = ports + (0,) * (len(self.upstreams) - len(ports))
         self._ports: dict[str, int] = {}
         self._ready = threading.Event()
