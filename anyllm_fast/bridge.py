@@ -23,7 +23,7 @@ from anyllm_fast.neutral.stream import Failure, Pipe, Remembered, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 from anyllm_fast.responses.replay import Replay
 from anyllm_fast.upstream import UpstreamReply
-from anyllm_fast.wire.carried import Carried, Framing
+from anyllm_fast.wire.carried import Framing
 
 
 class _Anything(msgspec.Struct):
@@ -92,7 +92,7 @@ class Bridge:
         frame = self.tail if here.frame is None else here.frame()
         if frame is None and there.unframe is None:
             return pipe
-        return Carried(pipe, None if there.unframe is None else there.unframe(self.max_frame), frame)
+        return wire.open_carried(pipe, None if there.unframe is None else there.unframe(self.max_frame), frame)
 
     def whole(self, body: bytes, call: Call) -> tuple[bytes, Usage, str]:
         """The upstream's whole reply as the client reads it, its token counts, and why it stopped."""

@@ -10,7 +10,9 @@ and tests/test_twins.py holds them to it. What happens once per stream is not he
     sink.pxi           the events of a reply as C calls; a Sink in Python behind the same calls
     order.pxi          the outgoing automaton
     likeness.pxi       frames that need not be parsed
+    aws*.pxi           AWS event-stream framing: checksum and base64, messages to frames and back, a pipe behind it
     anthropic*.pxi     decoder and encoder
+    bedrock*.pxi       decoder and encoder of Converse
     openai_chat*.pxi   the shape of a chunk, tool calls, decoder, encoder
     gemini*.pxi        the shape of a chunk, decoder, encoder
     pipe.pxi           Pipe and Watch
@@ -36,8 +38,12 @@ include "sse.pxi"
 include "sink.pxi"
 include "order.pxi"
 include "likeness.pxi"
+include "aws_bytes.pxi"
+include "aws.pxi"
 include "anthropic.pxi"
 include "anthropic_encoder.pxi"
+include "bedrock.pxi"
+include "bedrock_encoder.pxi"
 include "openai_chat_chunk.pxi"
 include "openai_chat_calls.pxi"
 include "openai_chat.pxi"
@@ -46,4 +52,5 @@ include "gemini_chunk.pxi"
 include "gemini.pxi"
 include "gemini_encoder.pxi"
 include "pipe.pxi"
+include "aws_pipe.pxi"
 include "splice.pxi"

@@ -1,7 +1,7 @@
 # Pipes from an upstream in AWS's framing. What wire.carried.Carried does with a Pipe and an AwsToSse, without the text between them.
 #
 # A frame that is written only to be read again costs as much as all the rest (measured: 180 against 110 ns), so here a message goes to
-# the decoder as it lies in the chunk. Bytes, failures and counts are those of the two apart; tests/test_aws.py compares them.
+# the decoder as it lies in the chunk. Bytes, failures and counts are those of the two apart; tests/fuzz/test_aws_framing.py compares them.
 
 cdef class AwsPipe(Pipe):
     """Implements neutral.stream.Pipe: `pipe`, which must be fresh, behind `unframe`, which must be too."""

@@ -106,7 +106,7 @@ cdef class ResponsesDecoder(ResponsesItems):
         if same(kind, b"completed") or same(kind, b"incomplete") or same(kind, b"failed") or same(kind, b"cancelled"):
             whole = b"response." + to_bytes(kind)
             return self.conclude(whole, e[R_RESPONSE], sink)
-        if begins(kind, b"audio."):
+        if begins(kind, b"audio.") and string(e[R_DELTA]).n:
             return sink.on_private(text(b"audio"), text(b"null"))
         return 0
 
@@ -198,13 +198,14 @@ cdef class ResponsesDecoder(ResponsesItems):
         return 0
 
     cdef int annotation(self, Span* e, Sink sink) except -1:
-        # Where a host sends no deltas, it comes before its text: the finished part says both.
-        cdef int found = self.where(number(e[R_INDEX]), string(e[R_ITEM_ID]))
+        cdef OpenItem* it
         cdef long long at = at_of(e[R_CONTENT_INDEX])
-        if is_object(e[R_ANNOTATION]) and found >= 0 and at <= self.items[found].said:
-            if at > self.items[found].noted:
-                self.items[found].noted = at
-            self.note(e[R_ANNOTATION], sink)
+        if is_object(e[R_ANNOTATION]):
+            it = self.found(e, ITEM_MESSAGE, sink)
+            if it != NULL:
+                if at > it.noted:
+                    it.noted = at
+                self.note(e[R_ANNOTATION], sink)
         return 0
 
     cdef int summary_done(self, Span* e, Sink sink) except -1:

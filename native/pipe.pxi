@@ -145,10 +145,12 @@ cdef Decoder watched_decoder(str dialect):
         return ChatDecoder()
     if dialect == "gemini":
         return GeminiDecoder()
+    if dialect == "bedrock":
+        return ConverseDecoder()
     raise ValueError(dialect)
 
 
-WATCHED = ("anthropic", "openai_chat", "gemini")
+WATCHED = ("anthropic", "bedrock", "openai_chat", "gemini")
 
 
 cdef class Watch:

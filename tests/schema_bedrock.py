@@ -196,6 +196,10 @@ def stream(event: dict[str, Any]) -> bytes:
         case "contentBlockStart":
             events[1:4] = [(name, given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]
         case "contentBlockDelta":
+            if (citation := given.get("delta", {}).get("citation")) is not None:
+                place = citation.setdefault("location", {"web": {}})
+                if "web" in place:
+                    place["web"].setdefault("url", "http://a/")
             if (cited := given.get("delta", {}).get("citation")) is not None:
                 cited.setdefault("location", {"web": {}}).get("web", {}).setdefault("url", "http://a/")
             events[1:4] = [*_opened(given), (name, given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]

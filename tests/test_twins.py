@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+from base64 import b64encode
 from typing import Any
 
 import msgspec
@@ -233,7 +234,7 @@ def replies(draw: st.DrawFn, dialect: str) -> list[Any]:
         elif kind == "signed":
             said += [*(("thinking", span) for span in spans), ("seal", draw(SPAN))]
         elif kind == "redacted":
-            said.append(("redacted", spans[0]))
+            said.append(("redacted", b64encode(spans[0]) if dialect == "bedrock" else spans[0]))
         elif kind == "call":
             said += [("tool", calls, b"id%d" % calls, b"name"), ("args", calls, rb"{\"a\":"), ("args", calls, b"1}")]
             calls += 1

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast.dialects.gemini_schema import from_openapi, lowered, to_openapi
+from anyllm_fast.dialects.gemini_schema import closed, from_openapi, lowered, to_openapi
 from anyllm_fast.dialects.gemini_spelling import open_message, spelled
 from anyllm_fast.neutral.effort import budget_of, effort_in_force, effort_of, word
 from anyllm_fast.neutral.losses import ROOT, Where
@@ -129,7 +129,7 @@ def _read_format(members: Members, request: Request) -> None:
         if schema is not None:
             given[name] = schema
             shape.kind, shape.where = "json_schema", (CONFIG, name)
-            shape.schema = from_openapi(schema) if name == "responseSchema" else lowered(schema)
+            shape.schema = closed(from_openapi(schema)) if name == "responseSchema" else lowered(schema)
     request.format = shape
 
 

@@ -51,6 +51,28 @@ def lowered(raw: Raw) -> Raw:
     return from_openapi(raw) if _CAPITALS.search(raw) else raw
 
 
+def closed(raw: Raw) -> Raw:
+    """The same with every object that names its properties closed to others: what Gemini answers in a `Schema` has no others,
+    and the vendors who answer in a JSON schema want that said."""
+    return Raw(encode(_shut(_decode(raw), 0)))
+
+
+def _shut(node: Any, depth: int) -> Any:
+    if not isinstance(node, dict) or depth > MAX_DEPTH:
+        return node
+    out: Schema = {}
+    for name, value in node.items():
+        if name in _MAPS and isinstance(value, dict):
+            out[name] = {key: _shut(inner, depth + 1) for key, inner in value.items()}
+        elif name in _LISTS and isinstance(value, list):
+            out[name] = [_shut(inner, depth + 1) for inner in value]
+        else:
+            out[name] = _shut(value, depth + 1) if name in _ONES else value
+    if isinstance(out.get("properties"), dict):
+        out.setdefault("additionalProperties", False)
+    return out
+
+
 def _plain(node: Any, depth: int) -> Any:
     if not isinstance(node, dict) or depth > MAX_DEPTH:
         return node

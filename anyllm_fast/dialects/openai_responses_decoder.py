@@ -104,7 +104,7 @@ class ResponsesDecoder:
             handler(self, read, sink)
         elif kind in _ENDS:
             self._conclude(kind, read.response, sink)
-        elif kind.startswith(b"response.audio."):
+        elif kind.startswith(b"response.audio.") and string(read.delta):
             sink.private(b"audio", b"null")
 
     def finish(self, sink: Sink) -> None:
@@ -355,10 +355,8 @@ class ResponsesDecoder:
             self._part(item, _at(event.content_index), event.part, sink)
 
     def _annotation(self, event: Event, sink: Sink) -> None:
-        """Where a host sends no deltas, it comes before its text: the finished part says both."""
-        item, at = self._find(event), _at(event.content_index)
-        if is_object(event.annotation) and item is not None and at <= item.said:
-            item.noted = max(item.noted, at)
+        if is_object(event.annotation) and (item := self._found(event, b"message", sink)):
+            item.noted = max(item.noted, _at(event.content_index))
             sink.private(*annotation(bytes(event.annotation)))
 
     def _summary_delta(self, event: Event, sink: Sink) -> None:

@@ -18,7 +18,9 @@ from anyllm_fast.upstream.client import parse_origin
 
 _SAFE = "-._~@"
 _OWN_NAME = re.compile("[@/]")  # of a version, or of a publisher or resource: names that only Vertex has
-_RESOURCE = re.compile(r"(projects/[^/]+/locations/[^/]+/)?(endpoints/[^/]+|publishers/([^/]+)/models/[^/]+)")
+_NAME = r"[\w~@:-][\w.~@:-]*"  # a step of a path that leads nowhere else
+_PLACE = rf"(projects/{_NAME}/locations/{_NAME}/)?"
+_RESOURCE = re.compile(rf"{_PLACE}(endpoints/{_NAME}|publishers/({_NAME})/models/{_NAME})", re.ASCII)
 
 
 def target(backend: Backend) -> Target:

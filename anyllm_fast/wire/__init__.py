@@ -15,6 +15,7 @@ from anyllm_fast._impl import native
 from anyllm_fast.neutral.dialect import Encoder
 from anyllm_fast.neutral.stream import Pipe as PipeProtocol
 from anyllm_fast.wire import pipe as _pipe
+from anyllm_fast.wire.carried import Carried, Framing, Unframing
 from anyllm_fast.wire.json_array import SseToJsonArray
 
 if TYPE_CHECKING or native is None:
@@ -55,6 +56,13 @@ def open_translation(decoder: _pipe.Decoder, encoder: Encoder, max_frame: int) -
     return _pipe.Pipe(decoder, encoder, max_frame)
 
 
+def open_carried(pipe: PipeProtocol, unframe: Unframing | None, frame: Framing | None) -> PipeProtocol:
+    """`pipe` between what takes the upstream's framing off and what puts the client's on."""
+    if native is not None and isinstance(pipe, native.Pipe) and isinstance(unframe, native.AwsToSse):
+        pipe, unframe = cast(PipeProtocol, native.AwsPipe(pipe, unframe)), None
+    return pipe if frame is None and unframe is None else Carried(pipe, unframe, frame)
+
+
 def open_watch(dialect: _pipe.WatchedDialect, max_frame: int) -> PipeProtocol:
     """A pipe past a stream of one dialect."""
     if native is not None and dialect in native.WATCHED:
@@ -79,6 +87,7 @@ __all__ = [
     "SseToAws",
     "SseToJsonArray",
     "Watch",
+    "open_carried",
     "open_translation",
     "open_watch",
     "splice_member",

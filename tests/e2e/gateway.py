@@ -37,6 +37,8 @@ def backend_env(backend: str, root: str) -> dict[str, str]:
         case "bedrock":
             keys = {"AWS_ACCESS_KEY_ID": "AKIAE2E", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
             return {"BACKEND": "bedrock", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": root, "BEDROCK_API": "converse", **keys}
+        case "invoke":
+            return {**backend_env("bedrock", root), "BEDROCK_API": "auto"}
         case _:
             return {"BACKEND": "anthropic", "ANTHROPIC_BASE_URL": root, "ANTHROPIC_API_KEY": UPSTREAM_KEY}
 

@@ -38,7 +38,7 @@ class Sdk:
         return f"{self.vendor}-{self.release or version(self.package)}"
 
 
-PACKAGES = {"responses": "openai", "gemini": "google-genai", "bedrock": "boto3"}
+PACKAGES = {"responses": "openai", "gemini": "google-genai", "bedrock": "boto3", "invoke": "boto3"}
 """The package of a vendor, where it has another name. `responses` is the openai SDK by its newer interface."""
 
 
@@ -52,6 +52,8 @@ SDKS = (
     Sdk("openai", "1.109.1"),
     Sdk("gemini"),
     Sdk("gemini", "2.34.0"),
+    Sdk("bedrock"),
+    Sdk("bedrock", "1.35.70"),
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from scripted.answer import Answer, Call, Part, Redacted, Result, Text, Thinking
 from scripted.asked import Asked, Turn, Verbatim, merged, read_chat, read_messages
+from scripted.bedrock_asked import read_turns
 from scripted.gemini_asked import read_contents
 from scripted.host import Scripted
 from scripted.upstream import Record, Upstream
@@ -298,6 +299,8 @@ def _read(turn: Turn) -> Turn:
     message = dict(first.message)
     if "parts" in message:
         return read_contents([message])[0]
+    if isinstance(message.get("content"), list) and "type" not in (*message["content"], {})[0]:
+        return read_turns([message])[0]
     if isinstance(message.get("content"), list):
         return read_messages({"messages": [message], "max_tokens": 1}).turns[0]
     return read_chat({"messages": [message]}).turns[0]

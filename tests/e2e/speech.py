@@ -152,10 +152,13 @@ CHAT = Speech(
     reasoned=lambda final: (final["usage"].get("completion_tokens_details") or {}).get("reasoning_tokens") or 0,
 )
 
+from .speech_bedrock import BEDROCK, INVOKE  # noqa: E402 - it builds on what stands above
 from .speech_gemini import GEMINI  # noqa: E402 - it builds on what stands above
 
 SPEECHES: dict[str, Speech] = {
     "anthropic": MESSAGES,
     "openai": CHAT,
     "gemini": GEMINI,
+    "bedrock": BEDROCK,
+    "invoke": INVOKE,
 }

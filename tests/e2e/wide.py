@@ -48,6 +48,7 @@ WIDE: frozenset[str] = frozenset(
         "no_answer_is_an_error",
         "broken_in_the_middle",
         "a_call_that_breaks_off_is_no_call",
+        "a_call_at_an_early_end_is_no_call",
         "a_document_cut_in_half",
         "the_judge_itself_sees_a_break",
         "a_failure_leaves_the_lane_healthy",

@@ -31,7 +31,7 @@ def output_shape(operation: str) -> Any:
 
 
 def fault_of(value: Any, shape: Any, where: str = "") -> str:
-    """What is wrong with `value`, beginning with its path; "" if nothing is. Members that travel elsewhere are no members here."""
+    """What is wrong with `value`, beginning with its path; "" if nothing is. Members outside of the body are none of it."""
     match shape.type_name:
         case "structure" if getattr(shape, "is_document_type", False):
             return "" if isinstance(value, dict) else f"{where}: the value is not an object"

@@ -15,12 +15,13 @@ from .upstream import Refusal
 from .wire import Request
 
 KEY_ID = "AKIAE2E"
-SECRET = "secret"  # noqa: S105 - of nothing
+SECRET = "secret"
 REGION = "us-east-1"
 SERVICE = "bedrock"
 DRIFT = timedelta(minutes=5)
 AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})\Z"
+    r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
+    r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})\Z"
 )
 MUST_SIGN = ("host", "x-amz-date")
 

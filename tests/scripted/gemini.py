@@ -24,7 +24,6 @@ STATUSES = {
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     409: "ABORTED",
-    413: "INVALID_ARGUMENT",
     422: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
     501: "UNIMPLEMENTED",
@@ -101,8 +100,12 @@ class GeminiUpstream(Upstream):
     # -- errors --------------------------------------------------------------------------------------------------------
 
     async def refuse(self, reply: Reply, refusal: Refusal, headers: Iterable[tuple[str, str]] = ()) -> None:
-        """Google says when to try again in the error's details, besides any header of a proxy before it."""
+        """Google says when to try again in the error's details, besides any header of a proxy before it. A body that is too
+        large never gets to the service: what stands before it answers with a page."""
         given = list(headers)
+        if refusal.status == 413:
+            page = f"<html><title>Error 413 (Request Entity Too Large)</title><p>{refusal.message}</p></html>"
+            return await reply.whole(413, page.encode(), given, "text/html; charset=UTF-8")
         wait = next((value for name, value in given if name == "retry-after"), "")
         await reply.whole(refusal.status, json.dumps(self._error(refusal, wait), indent=2).encode(), given)
 

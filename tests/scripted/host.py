@@ -6,6 +6,7 @@ import asyncio
 import threading
 from types import TracebackType
 
+from .bedrock import BedrockUpstream
 from .chat import ChatUpstream
 from .gemini import GeminiUpstream
 from .messages import MessagesUpstream
@@ -23,6 +24,8 @@ class Scripted:
             "openai": self.openai,
             "anthropic": self.anthropic,
             "gemini": GeminiUpstream(),
+            "bedrock": BedrockUpstream(),
+            "invoke": BedrockUpstream(),
         }
         self._wanted = ports + (0,) * (len(self.upstreams) - len(ports))
         self._ports: dict[str, int] = {}

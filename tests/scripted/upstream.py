@@ -67,6 +67,7 @@ class Upstream:
 
     name: ClassVar[str]
     routes: ClassVar[dict[tuple[str, str], str]]  # (method, path) -> method name
+    stream_kind: ClassVar[str] = "text/event-stream"  # content-type of a stream
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -217,10 +218,10 @@ class Upstream:
             rest[-1] = rest[-1].rstrip(b"\r\n")
         if style.encoding:
             body = _encoded(b"".join([*queue, *rest]), style.encoding)
-            await reply.begin(200, [*headers, ("content-encoding", style.encoding)])
+            await reply.begin(200, [*headers, ("content-encoding", style.encoding)], self.stream_kind)
             await reply.write(body)
             return await reply.end()
-        await reply.begin(200, headers)
+        await reply.begin(200, headers, self.stream_kind)
         await self._write(reply, queue, answer, bom=style.bom)
         if style.hold:
             record.held_out = not await _within(self._hold(style.hold).wait(), HOLD_SECONDS)
@@ -249,9 +250,9 @@ class Upstream:
             case "json200":
                 await reply.whole(200, self.error_body(refusal), fail.headers)
             case "empty":
-                await reply.whole(200, b"", fail.headers, "text/event-stream" if self.streams(record) else "application/json")
+                await reply.whole(200, b"", fail.headers, self.stream_kind if self.streams(record) else "application/json")
             case "event":
-                await reply.begin(200, fail.headers)
+                await reply.begin(200, fail.headers, self.stream_kind)
                 await reply.write(self.error_frame(refusal, Answer()))
                 await reply.end()
             case "hang":

@@ -1,0 +1,184 @@
+"""What is different about each dialect, for tests that run over all of them: one row a dialect. Asserts nothing, knows no test.
+
+A test asks a fact (`if facts.model_in_body`) and never a name. `EACH` are the names, `LANES` the pairs of two that differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from anthropic.types import Message
+from anthropic.types.beta.message_create_params import MessageCreateParamsBase as AnthropicRequest
+from google.genai import types as genai
+from openai.types.chat import ChatCompletion
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase as ChatRequest
+from openai.types.responses import Response
+from openai.types.responses.response_create_params import ResponseCreateParamsBase as ResponsesRequest
+
+from anyllm_fast.dialects import (
+    anthropic_request,
+    bedrock_request,
+    gemini_request,
+    openai_chat_request,
+    openai_responses_request,
+)
+from anyllm_fast.neutral.dialect import Profile
+from tests import bedrock_judge, gemini_bodies
+from tests.sdk_types import problems
+
+Json = dict[str, Any]
+CORPUS = Path(__file__).parent / "corpus"
+
+
+class Facts(NamedTuple):
+    """One dialect. Bodies are decoded JSON unless they are bytes."""
+
+    requests: Any  # the module that reads and writes them
+    model_in_body: bool  # and `stream`; else both are in the path
+    turns: str  # the member that holds the conversation
+    profile: Profile  # a current model of its vendor, for golden files
+    problems: Callable[[Json], list[str]]  # what the vendor's published type has against a request
+    judge: Callable[[bytes], Any]  # a whole reply as its SDK reads it; raises where it cannot
+    list_key: str  # the member of a models list that holds its rows
+    wraps_a_model: str  # the member in which one model stands alone, "" where it is the row itself
+    names_its_status: bool  # an error's body says the machine-readable kind; else a header does
+    terminator: bytes  # how a stream ends beside its body, b"" where nothing but the end of the body says so
+
+
+UNPUBLISHED = (".temperature", ".top_p", ".top_k", ".reasoning", ".stream:", ".stream")
+"""Members that are gone from the SDKs' newest types and not from the APIs, and those of compatible hosts."""
+
+
+def _published(kind: Any) -> Callable[[Json], list[str]]:
+    return lambda body: [found for found in problems(body, kind) if not any(name in found for name in UNPUBLISHED)]
+
+
+def _chat(body: Json) -> list[str]:
+    """With films, which OpenAI's types do not have and compatible hosts take."""
+    messages = [
+        {**message, "content": [part for part in message["content"] if part["type"] != "video_url"]}
+        if isinstance(message.get("content"), list)
+        else message
+        for message in body["messages"]
+    ]
+    return _published(ChatRequest)({**body, "messages": messages})
+
+
+def _responses(body: Json) -> list[str]:
+    """But for the ids of answers that nobody has stored: Codex, too, leaves them out."""
+    items: list[Json] = []
+    for item in body["input"]:
+        said = item.get("type") == "message" and item.get("role") == "assistant" and "id" not in item
+        if said and any(part["type"] not in ("output_text", "refusal") for part in item["content"]):
+            return [f"an answer with {item['content']}"]
+        items.append({**item, "content": "checked"} if said else item)
+    return _published(ResponsesRequest)({**body, "input": items})
+
+
+def _gemini(body: Json) -> list[str]:
+    try:
+        gemini_bodies.check(body)
+    except (AssertionError, ValueError) as error:
+        return [str(error)]
+    return []
+
+
+def _converse(body: Json) -> list[str]:
+    found = bedrock_judge.problems(body)
+    return [found] if found else []
+
+
+def _converse_reply(body: bytes) -> Any:
+    """botocore passes over what it does not know, so that must not be there."""
+    unknown = bedrock_judge.lost(body)
+    if unknown:
+        raise ValueError(f"botocore does not know {unknown}")
+    return bedrock_judge.read(body)
+
+
+def _generate_content(body: bytes) -> Any:
+    return genai.GenerateContentResponse.model_validate_json(body)
+
+
+FACTS: dict[str, Facts] = {
+    "anthropic": Facts(
+        requests=anthropic_request,
+        model_in_body=True,
+        turns="messages",
+        profile=Profile(),
+        problems=_published(AnthropicRequest),
+        judge=lambda body: Message.model_validate(json.loads(body), strict=False),
+        list_key="data",
+        wraps_a_model="",
+        names_its_status=True,
+        terminator=b"",
+    ),
+    "openai_chat": Facts(
+        requests=openai_chat_request,
+        model_in_body=True,
+        turns="messages",
+        profile=Profile(),
+        problems=_chat,
+        judge=lambda body: ChatCompletion.model_validate(json.loads(body), strict=False),
+        list_key="data",
+        wraps_a_model="",
+        names_its_status=True,
+        terminator=b"data: [DONE]\n\n",
+    ),
+    "openai_responses": Facts(
+        requests=openai_responses_request,
+        model_in_body=True,
+        turns="input",
+        profile=Profile(custom_tools=True, cache_breakpoints=True),
+        problems=_responses,
+        judge=lambda body: Response.model_validate(json.loads(body), strict=False),
+        list_key="data",
+        wraps_a_model="",
+        names_its_status=True,
+        terminator=b"",
+    ),
+    "gemini": Facts(
+        requests=gemini_request,
+        model_in_body=False,
+        turns="contents",
+        profile=gemini_bodies.GEMINI_3,
+        problems=_gemini,
+        judge=_generate_content,
+        list_key="models",
+        wraps_a_model="",
+        names_its_status=True,
+        terminator=b"",
+    ),
+    "bedrock": Facts(
+        requests=bedrock_request,
+        model_in_body=False,
+        turns="messages",
+        profile=bedrock_judge.CLAUDE,
+        problems=_converse,
+        judge=_converse_reply,
+        list_key="modelSummaries",
+        wraps_a_model="modelDetails",
+        names_its_status=False,
+        terminator=b"",
+    ),
+}
+EACH = tuple(FACTS)
+LANES = [(source, target) for source in EACH for target in EACH if source != target]
+
+
+def bodies(what: str) -> list[Path]:
+    """The corpus of `requests` or `replies`: <dialect>-<what>.json."""
+    return sorted((CORPUS / what).glob("*.json"))
+
+
+def source_of(path: Path) -> str:
+    """The dialect of a file of the corpus. Chat's replies are filed under `chat`."""
+    name = path.stem.partition("-")[0]
+    return "openai_chat" if name == "chat" else name
+
+
+def golden_name(path: Path, target: str) -> str:
+    return f"{source_of(path)}_to_{target}_{path.stem.partition('-')[2]}.json"
