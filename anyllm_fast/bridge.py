@@ -254,10 +254,19 @@ def refused(failure: Failure, status: int, passed: Iterable[tuple[bytes, bytes]]
 def refusal(reply: UpstreamReply, body: bytes, upstream: Dialect, client: Dialect) -> UpstreamRefused:
     """An error answer of the upstream as ours. On the diagonal its own body goes out untouched if it is JSON."""
     passed = headers.to_client(reply.headers, upstream.name, client.name)
-    error = refused(upstream.read_error(reply.status, body), reply.status, passed)
+    error = refused(upstream.read_error(reply.status, _typed(reply, body)), reply.status, passed)
     if upstream is client and body[:1] == b"{":
         error.verbatim = body
     return error
+
+
+def _typed(reply: UpstreamReply, body: bytes) -> bytes:
+    """AWS says the type of an error in a header, and may say it nowhere else."""
+    said = next((value for name, value in reply.headers if name == b"x-amzn-errortype"), b"")
+    word = said.partition(b":")[0].strip()
+    if not word.isalnum() or body[:1] != b"{" or b'"__type"' in body:
+        return body
+    return b'{"__type":"%b"%b%b' % (word, b"" if body[1:].lstrip()[:1] == b"}" else b",", body[1:])
 
 
 def refuse_losses(call: Call) -> None:

@@ -75,6 +75,7 @@ def _twins() -> list[Any]:
 
 TWINS = _twins()
 WATCHED = () if TWINS[-1] is PYTHON else import_module("anyllm_fast._native").WATCHED
+NATIVE_ONLY: Any = None if TWINS[-1] is PYTHON else TWINS[-1]
 each_twin = pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
 
 

@@ -1,7 +1,7 @@
-"""Every reply in tests/corpus/replies, through its dialect and out in the other, against tests/golden/replies.
+"""Every reply in tests/corpus/replies, through its dialect and out in each other, against tests/golden/replies.
 
-A golden file holds the whole reply and the announced losses. UPDATE_GOLDEN=1 writes them anew; read the difference before you
-keep it.
+A golden file is named <source>_to_<target>_<what> and holds the whole reply and the announced losses, or the failure that the
+upstream's reply stands for. UPDATE_GOLDEN=1 writes them anew; read the difference before you keep it.
 """
 
 from __future__ import annotations
@@ -9,37 +9,44 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
-from anthropic.types import Message
-from openai.types.chat import ChatCompletion
 
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.neutral.losses import Losses
-from anyllm_fast.neutral.stream import StreamOptions
+from tests.facts import EACH, FACTS, bodies, golden_name, source_of
+from tests.replies import OPTIONS
 
-HERE = Path(__file__).parent
-CORPUS = sorted((HERE / "corpus" / "replies").glob("*.json"))
-GOLDEN = HERE / "golden" / "replies"
-OPTIONS = StreamOptions(b"asked-for", b"0123456789abcdef0123456789abcdef", 1_700_000_000)
-OTHER = {"anthropic": "openai_chat", "chat": "anthropic"}
-NAMES = {"anthropic": "anthropic", "chat": "openai_chat"}
-JUDGES = {"anthropic": Message, "openai_chat": ChatCompletion}
+CORPUS = bodies("replies")
+GOLDEN = Path(__file__).parent / "golden" / "replies"
+PAIRS = [(path, target) for path in CORPUS for target in EACH if target != source_of(path)]
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
-def test_a_reply_comes_out_as_its_golden_file_says(path: Path) -> None:
-    source = path.stem.partition("-")[0]
-    losses = Losses()
-    reply = DIALECTS[NAMES[source]].read_reply(path.read_bytes(), losses)
-    body = json.loads(DIALECTS[OTHER[source]].write_reply(reply, OPTIONS, losses))
-    JUDGES[OTHER[source]].model_validate(body, strict=False)
-    found = json.dumps({"losses": dict(losses), "reply": body}, indent=1, ensure_ascii=False) + "\n"
-    golden = GOLDEN / path.name
+def translate(path: Path, target: str) -> dict[str, Any]:
+    losses, source = Losses(), source_of(path)
+    reply = DIALECTS[source].read_reply(path.read_bytes(), losses)
+    if reply.failure is not None:
+        return {"failure": msgspec.to_builtins(reply.failure)}
+    written = DIALECTS[target].write_reply(reply, msgspec.structs.replace(OPTIONS, origin=source), losses)
+    FACTS[target].judge(written)
+    return {"losses": dict(losses), "reply": json.loads(written)}
+
+
+@pytest.mark.parametrize(("path", "target"), PAIRS, ids=[golden_name(*pair) for pair in PAIRS])
+def test_a_reply_comes_out_as_its_golden_file_says(path: Path, target: str) -> None:
+    found = json.dumps(translate(path, target), indent=1, ensure_ascii=False) + "\n"
+    golden = GOLDEN / golden_name(path, target)
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(found)
     assert found == golden.read_text()
 
 
 def test_every_golden_file_has_its_reply() -> None:
-    assert {path.name for path in GOLDEN.glob("*.json")} == {path.name for path in CORPUS}
+    assert {path.name for path in GOLDEN.glob("*.json")} == {golden_name(*pair) for pair in PAIRS}
+
+
+@pytest.mark.parametrize("source", EACH)
+def test_there_are_replies_of_every_dialect(source: str) -> None:
+    assert [path for path in CORPUS if source_of(path) == source]

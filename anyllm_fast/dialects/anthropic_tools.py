@@ -187,7 +187,7 @@ def _write_server_tool(tool: ServerTool, outgoing: Outgoing) -> Json | Raw | Non
         if value is not None:
             out[name] = value
     if tool.context_size is not None and bytes(tool.context_size) != b'"medium"':
-        outgoing.lose((tool.where, "search_context_size"))
+        outgoing.lose(tool.path("context_size"))
     outgoing.private(out, tool.private, tool.where)
     return out
 

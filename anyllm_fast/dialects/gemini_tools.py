@@ -104,6 +104,7 @@ def _read_server_tool(name: str, raw: Raw, where: Where) -> ServerTool:
     if memoryview(raw)[0] == 0x7B and tool.kind:
         inside = open_message(raw, where)
         tool.blocked_domains = take(inside, "excludeDomains")
+        tool.paths = {"blocked_domains": (where, "excludeDomains")}
         tool.private = leftovers(inside)
     return tool
 
@@ -255,10 +256,10 @@ def _write_server_tool(tool: ServerTool, outgoing: Outgoing) -> Json | None:
         ("blocked_domains", None if inside else tool.blocked_domains),
         ("max_uses", tool.max_uses),
         ("user_location", tool.user_location),
-        ("search_context_size", None if tool.context_size in (None, Raw(b'"medium"')) else tool.context_size),
+        ("context_size", None if tool.context_size in (None, Raw(b'"medium"')) else tool.context_size),
     ):
         if value is not None:
-            outgoing.lose((tool.where, member), f"the target's {name} has no such setting")
+            outgoing.lose(tool.path(member), f"the target's {name} has no such setting")
     if tool.cache is not None:
         outgoing.lose(tool.cache.where, "the target caches prompts unasked")
     outgoing.private({}, tool.private, tool.where)

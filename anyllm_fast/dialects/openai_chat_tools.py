@@ -98,6 +98,7 @@ def _read_search(members: Members, request: Request) -> None:
     inside = open_object(raw, SEARCH)
     tool = ServerTool(kind="web_search", type="web_search_options", raw=raw, where=SEARCH)
     tool.context_size = take_string(inside, "search_context_size", SEARCH)
+    tool.paths = {"context_size": (SEARCH, "search_context_size")}
     location = take(inside, "user_location")
     if location is not None:
         here: Where = (SEARCH, "user_location")

@@ -239,9 +239,11 @@ def _read_server_tool(kind: str, members: Members, where: Where) -> ServerTool:
 def _read_search(tool: ServerTool, members: Members) -> None:
     where = tool.where
     tool.context_size = take_string(members, "search_context_size", where)
+    tool.paths = {"context_size": (where, "search_context_size")}
     raw = take(members, "filters")
     if raw is not None:
         here: Where = (where, "filters")
+        tool.paths |= {name: (here, name) for name in ("allowed_domains", "blocked_domains")}
         inside = open_object(raw, here)
         tool.allowed_domains = take(inside, "allowed_domains")
         tool.blocked_domains = take(inside, "blocked_domains")

@@ -124,15 +124,15 @@ def _search(tool: ServerTool, outgoing: Outgoing) -> Json:
     if tool.context_size is not None:
         out["search_context_size"] = tool.context_size
     if tool.user_location is not None:
-        place: Where = (tool.where, "user_location")
+        place = tool.path("user_location")
         said = open_object(tool.user_location, place)
         take(said, "type")
         out["user_location"] = {"type": "approximate", **{name: raw for name in _PLACE if (raw := take(said, name)) is not None}}
         outgoing.private({}, leftovers(said), place)
-    if tool.blocked_domains is not None:  # other dialects have other names for them
-        outgoing.lose(tool.where, "the target's search takes no domains to keep away from")
+    if tool.blocked_domains is not None:
+        outgoing.lose(tool.path("blocked_domains"), "the target's search takes no domains to keep away from")
     if tool.max_uses is not None:
-        outgoing.lose((tool.where, "max_uses"))
+        outgoing.lose(tool.path("max_uses"))
     return out
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from anyllm_fast.dialects.citations import annotation_of, length_of
 from anyllm_fast.dialects.openai_responses_ends import event, write_end, write_failed, write_start
 from anyllm_fast.dialects.openai_responses_items_out import (
+    ORIGIN,
     call_kind,
     encrypted,
     encrypted_redacted,
@@ -228,10 +229,10 @@ class Writer:
     # -- other items ---------------------------------------------------------------------------------------------------
 
     def is_item(self, name: bytes, raw: bytes) -> bool:
-        """Whether something private is an item of its own: a generated image, or an item of OpenAI's."""
+        """Whether something private is an item: a generated image, or one of OpenAI's own (others have the same names)."""
         if name == b"media":
             return write_media(b"", raw) is not None
-        return name in OWN_ITEMS and raw[:1] == b"{"
+        return self._options.origin == ORIGIN and name in OWN_ITEMS and raw[:1] == b"{"
 
     def item(self, name: bytes, raw: bytes) -> bytes:
         """That item, whole. Nothing but a message may be open."""

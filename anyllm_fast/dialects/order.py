@@ -345,4 +345,4 @@ def loss_comment(losses: list[str]) -> bytes:
     return b": x-anyllm-degradation: %b\n\n" % ", ".join(losses).translate(_ONE_LINE).encode("ascii", "replace")
 
 
-_ONE_LINE: Final = {code: " " for code in range(32)}
+_ONE_LINE: Final = dict.fromkeys(range(32), " ")

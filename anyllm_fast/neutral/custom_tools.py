@@ -69,7 +69,7 @@ def args_of(text: Raw) -> Raw:
 
 
 def input_of(args: bytes) -> bytes:
-    """The span of the text in a call's arguments (JSON text, not escaped); the arguments themselves where a model wrote others."""
+    """The span of the text in a call's arguments (JSON text, not escaped); the arguments where a model wrote others."""
     try:
         raw = _decode_input(args).input
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -56,8 +56,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     cache_points: bool = False  # Converse: model takes cachePoint
     system_prompts: bool = True  # Converse: model takes system
     cache_point_lives: bool = False  # Converse: model takes ttl in cachePoint (Claude from 4.5)
-    enforced_schemas: bool = True  # Converse: model takes outputConfig.textFormat and strict tools; else schemas are told in words
-    converse_effort: str = ""  # Converse: where a model that is no Claude takes a word: reasoning_effort, reasoningConfig, outputConfig
+    enforced_schemas: bool = True  # Converse: model takes outputConfig.textFormat and strict tools; else words
+    converse_effort: str = ""  # Converse: reasoning_effort, reasoningConfig or outputConfig: where others than Claude take it
     stored: bool = True  # Responses: host keeps replies, so it is told not to (store: false)
     hosted_tools: bool = True  # Responses: host runs OpenAI's own tools (web_search, code_interpreter)
     reasoning_summary: bool = True  # Responses: host shows summaries of reasoning to those who ask

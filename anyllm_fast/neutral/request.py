@@ -183,7 +183,11 @@ class ServerTool(msgspec.Struct, kw_only=True):
     context_size: Raw | None = None
     cache: CacheMark | None = None
     private: Members = {}
+    paths: dict[str, Where] = {}  # member of these -> where the client said it, where its dialect has another name or place
     where: Where = ROOT
+
+    def path(self, member: str) -> Where:
+        return self.paths.get(member) or (self.where, member)
 
 
 class CustomTool(msgspec.Struct, kw_only=True):

@@ -8,8 +8,8 @@ that dialect's request writer, so a dialect may put more than the bare signature
 
 Redacted reasoning (Anthropic's) that a client dialect has no word for leaves as a signature whose OPAQUE begins with `redacted:`.
 
-Clients of Gemini give back signatures but not the text of thoughts. A vendor that signs its text (Anthropic) wants both, so towards
-such a client the two are packed into one value: `packed` and `unpacked`.
+Clients of Gemini give back signatures but not the text of thoughts. A vendor that signs its text (Anthropic) wants both, so
+towards such a client the two are packed into one value: `packed` and `unpacked`.
 
 `anyllm:FIELD`, with one colon, is no signature: see Thinking in request.py.
 """

@@ -1,7 +1,8 @@
 """Token counts, in the one convention that everything inside uses.
 
 `input` counts prompt tokens that were neither read from nor written to a prompt cache; `cache_read` and `cache_write` come on
-top of it. `input` contains `tool_prompt`, `output` contains `reasoning`. (Anthropic reports the same way; OpenAI's prompt_tokens is the sum of the three.)
+top of it. `input` contains `tool_prompt`, `output` contains `reasoning`. (Anthropic reports the same way; OpenAI's prompt_tokens
+is the sum of the three.)
 """
 
 from __future__ import annotations

@@ -50,6 +50,8 @@ SDKS = (
     Sdk("openai"),
     Sdk("openai", "2.54.0"),
     Sdk("openai", "1.109.1"),
+    Sdk("responses"),
+    Sdk("responses", "2.54.0"),
     Sdk("gemini"),
     Sdk("gemini", "2.34.0"),
     Sdk("bedrock"),
@@ -61,7 +63,7 @@ def interpreter(sdk: Sdk) -> Path:
     """The python that has this SDK, made on first use. Raises if the package cannot be installed."""
     if not sdk.release:
         return Path(sys.executable)
-    home = CACHE / str(sdk)
+    home = CACHE / f"{sdk.package}-{sdk.release}"
     python = home / "bin" / "python"
     done = home / ".installed"
     if not done.exists():

@@ -18,6 +18,7 @@ from scripted.asked import Asked, Turn, Verbatim, merged, read_chat, read_messag
 from scripted.bedrock_asked import read_turns
 from scripted.gemini_asked import read_contents
 from scripted.host import Scripted
+from scripted.responses_asked import item_to_turn
 from scripted.upstream import Record, Upstream
 
 from .judges import Judge, Sdk
@@ -297,6 +298,8 @@ def _read(turn: Turn) -> Turn:
     if not isinstance(first, Verbatim):
         return turn
     message = dict(first.message)
+    if "output" in message:
+        return merged(t for i in message["output"] if (t := item_to_turn(i)))[0]
     if "parts" in message:
         return read_contents([message])[0]
     if isinstance(message.get("content"), list) and "type" not in (*message["content"], {})[0]:

@@ -154,10 +154,12 @@ CHAT = Speech(
 
 from .speech_bedrock import BEDROCK, INVOKE  # noqa: E402 - it builds on what stands above
 from .speech_gemini import GEMINI  # noqa: E402 - it builds on what stands above
+from .speech_responses import RESPONSES  # noqa: E402 - it builds on what stands above
 
 SPEECHES: dict[str, Speech] = {
     "anthropic": MESSAGES,
     "openai": CHAT,
+    "responses": RESPONSES,
     "gemini": GEMINI,
     "bedrock": BEDROCK,
     "invoke": INVOKE,

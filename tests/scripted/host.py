@@ -10,6 +10,7 @@ from .bedrock import BedrockUpstream
 from .chat import ChatUpstream
 from .gemini import GeminiUpstream
 from .messages import MessagesUpstream
+from .responses import ResponsesUpstream
 from .upstream import Upstream
 from .wire import Server
 
@@ -23,6 +24,7 @@ class Scripted:
         self.upstreams: dict[str, Upstream] = {
             "openai": self.openai,
             "anthropic": self.anthropic,
+            "responses": ResponsesUpstream(),
             "gemini": GeminiUpstream(),
             "bedrock": BedrockUpstream(),
             "invoke": BedrockUpstream(),

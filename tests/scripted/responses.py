@@ -70,6 +70,7 @@ class ResponsesUpstream(Upstream):
         await self.refuse(reply, Refusal(426, "Upgrade Required"), [("upgrade", "websocket")])
 
     async def create(self, record: Record, reply: Reply) -> None:
+        _OPEN.set(({}, 0))
         if refusal := self._checked(record, "create"):
             return await self.refuse(reply, refusal)
         if not record.body.get("background"):

@@ -155,7 +155,9 @@ def _persisted(items: list[Item], state: State) -> Refusal | None:
         ident = item.get("id") or ""
         issued = state.issued(ident)
         if issued is None or not issued.stored:
-            words = "Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item"
+            words = (
+                "Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item"
+            )
             return bad(f"Item with id '{ident}' not found. {words} from your input.", "input", None, 404)
     return None
 
@@ -216,5 +218,3 @@ def _followed(items: list[Item], state: State) -> Refusal | None:
             words = f"of type '{kind_of(item)}' was provided without its required 'reasoning' item: '{issued.after}'."
             return bad(f"Item '{item['id']}' {words}", "input")
     return None
-
-

@@ -88,7 +88,8 @@ def _message(content: list[Item]) -> Item:
 
 def _text(part: Text, body: Mapping[str, Any], answer: Answer) -> Item:
     notes = [
-        {"type": "url_citation", "start_index": 0, "end_index": len(part.text), "url": c.url, "title": c.title} for c in part.cites
+        {"type": "url_citation", "start_index": 0, "end_index": len(part.text), "url": c.url, "title": c.title}
+        for c in part.cites
     ]
     tokens = pieces(part.text, answer.style.pieces) if LOGPROBS in (body.get("include") or ()) else []
     return {"type": "output_text", "annotations": notes, "logprobs": [_token(t) for t in tokens], "text": part.text}

@@ -64,7 +64,9 @@ def _filled(item: Any) -> Any:
     kind = item.get("type") or "message"
     item = {k: v for k, v in item.items() if v is not None}
     if kind == "message" and item.get("role") == "assistant" and isinstance(item.get("content"), list):
-        content = [{"annotations": [], **p} if isinstance(p, dict) and p.get("type") == "output_text" else p for p in item["content"]]
+        content = [
+            {"annotations": [], **p} if isinstance(p, dict) and p.get("type") == "output_text" else p for p in item["content"]
+        ]
         return {"id": "msg_0", "status": "completed", "type": "message", **item, "content": content}
     if kind == "message":
         item.pop("id", None)  # what it gives out in input_items has one
@@ -106,9 +108,13 @@ def _bounds(body: Body) -> Refusal | None:
     for name, (low, high) in {"temperature": (0, 2), "top_p": (0, 1), "top_logprobs": (0, 20)}.items():
         value = body.get(name)
         if value is not None and value < low:
-            return bad(f"Invalid '{name}': decimal below minimum value. Expected a value >= {low}.", name, "decimal_below_min_value")
+            return bad(
+                f"Invalid '{name}': decimal below minimum value. Expected a value >= {low}.", name, "decimal_below_min_value"
+            )
         if value is not None and value > high:
-            return bad(f"Invalid '{name}': decimal above maximum value. Expected a value <= {high}.", name, "decimal_above_max_value")
+            return bad(
+                f"Invalid '{name}': decimal above maximum value. Expected a value <= {high}.", name, "decimal_above_max_value"
+            )
     return None
 
 
@@ -140,7 +146,11 @@ def _dependent(body: Body) -> Refusal | None:
     for name, most in (("safety_identifier", 64), ("prompt_cache_key", 64)):
         value = body.get(name)
         if value is not None and len(value) > most:
-            return bad(f"Invalid '{name}': string too long. Expected a string with maximum length {most}.", name, "string_above_max_length")
+            return bad(
+                f"Invalid '{name}': string too long. Expected a string with maximum length {most}.",
+                name,
+                "string_above_max_length",
+            )
     return _metadata(body.get("metadata") or {})
 
 
