@@ -290,12 +290,13 @@ class TestConfig:
         assert sent["generationConfig"]["thinkingConfig"] == {"thinkingBudget": -1, "includeThoughts": False}
 
     def test_the_form_of_the_answer(self) -> None:
-        """W143 of the reference: responseMimeType and responseSchema were dropped."""
+        """W143 of the reference: responseMimeType and responseSchema were dropped. An object of the older kind has no other
+        properties than it names."""
         schema = {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}}
         small = {"type": "object", "properties": {"a": {"type": "string"}}}
-        for name in ("responseSchema", "responseJsonSchema"):
+        for name, more in (("responseSchema", {"additionalProperties": False}), ("responseJsonSchema", {})):
             body = asked(generationConfig={"responseMimeType": "application/json", name: schema})
-            assert to_chat(body)[0]["response_format"]["json_schema"]["schema"] == small
+            assert to_chat(body)[0]["response_format"]["json_schema"]["schema"] == small | more
             assert home(body) == body
         assert to_chat(asked(generationConfig={"responseMimeType": "application/json"}))[0]["response_format"] == {
             "type": "json_object"

@@ -1,4 +1,4 @@
-"""Laws of the request translation, over generated requests.
+"""Laws of the request translation, over generated requests of every dialect towards every other.
 
 1. write(read(x)) == x within a dialect.
 2. A conversation and one more turn: the longer translation begins with the shorter one (prompt caches live from that).
@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
@@ -19,108 +18,88 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from anthropic.types.beta.message_create_params import MessageCreateParamsBase as AnthropicRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openai.types.chat.completion_create_params import CompletionCreateParamsBase as ChatRequest
 
-from anyllm_fast.dialects import anthropic_request, openai_chat_request
 from anyllm_fast.errors import InvalidRequest
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import Losses
-from tests.sdk_types import problems
-from tests.strategies import SPELLINGS, anthropic_requests, anthropic_turns, chat_requests, chat_turns, spelled
+from tests.conversations import SPOKEN, continued, texts_of
+from tests.damage import examples
+from tests.facts import EACH, FACTS, LANES, bodies
+from tests.strategies import SPELLINGS, chat_requests, spelled
 
-PROFILE = Profile()
-OTHER = {"anthropic": "openai_chat", "openai_chat": "anthropic"}
-DIALECTS: dict[str, Any] = {"anthropic": anthropic_request, "openai_chat": openai_chat_request}
-TYPES = {"anthropic": AnthropicRequest, "openai_chat": ChatRequest}
-REQUESTS = {"anthropic": anthropic_requests, "openai_chat": chat_requests}
-TURNS = {"anthropic": anthropic_turns, "openai_chat": chat_turns}
-BOTH = pytest.mark.parametrize("source", ["anthropic", "openai_chat"])
-LIMITS = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
-UNPUBLISHED = (".temperature", ".top_p", ".top_k", ".reasoning_content", ".stream:")
+LANE = pytest.mark.parametrize(("source", "target"), LANES, ids=["_to_".join(lane) for lane in LANES])
+LIMITS = settings(deadline=None, max_examples=examples(40, 4), suppress_health_check=list(HealthCheck))
+PROFILES: dict[str, list[Profile]] = {
+    "anthropic": [Profile(), Profile(adaptive_thinking=False), Profile(system_turns=True)],
+    "openai_chat": [Profile(), Profile(cache_breakpoints=True, custom_tools=True), Profile(text_arrays=False)],
+    "openai_responses": [Profile(), Profile(cache_breakpoints=True, custom_tools=True)],
+    "gemini": [Profile(), FACTS["gemini"].profile, Profile(json_schemas=False)],
+    "bedrock": [
+        Profile(),
+        FACTS["bedrock"].profile,
+        Profile(cache_points=True, converse_effort="reasoningConfig"),
+        Profile(system_prompts=False, enforced_schemas=False),
+    ],
+}
 
 
-def translated(source: str, target: str, body: bytes, profile: Profile = PROFILE) -> tuple[bytes, Losses]:
+def translated(source: str, target: str, body: bytes, profile: Profile) -> tuple[bytes, Losses]:
     losses = Losses()
-    request = DIALECTS[source].read_request(body, losses)
-    return DIALECTS[target].write_request(request, request.model, profile, losses), losses
+    request = FACTS[source].requests.read_request(body, losses)
+    return FACTS[target].requests.write_request(request, request.model, profile, losses), losses
 
 
-@BOTH
-@LIMITS
+@pytest.mark.parametrize("source", EACH)
+@settings(LIMITS, max_examples=examples(120, 6))
 @given(data=st.data(), spelling=SPELLINGS)
 def test_a_request_comes_home_as_it_left(source: str, data: st.DataObject, spelling: tuple[bool, int | None]) -> None:
-    body = data.draw(REQUESTS[source]())
-    written, losses = translated(source, source, spelled(body, *spelling))
+    body = data.draw(SPOKEN[source].requests(True))
+    written, losses = translated(source, source, spelled(body, *spelling), Profile())
     assert json.loads(written) == body
     assert not losses
 
 
-@BOTH
+@LANE
 @LIMITS
 @given(data=st.data())
-def test_a_longer_conversation_only_adds_to_the_end_of_the_body(source: str, data: st.DataObject) -> None:
-    body = data.draw(REQUESTS[source](foreign=False))
-    target = OTHER[source]
-    more = data.draw(TURNS[source](st.just(1), foreign=False))
-    longer = copy.deepcopy(body)
-    longer["messages"] += [
-        {"role": "assistant", "content": "wanswerw"},
-        *(m for m in more if m["role"] not in ("system", "developer")),
-    ]
-    profile = Profile(cache_breakpoints=data.draw(st.booleans()))
-    shorter_bytes, longer_bytes = (unmarked(translated(source, target, spelled(each), profile)[0]) for each in (body, longer))
-    assert shorter_bytes.endswith(b"]}")
-    assert longer_bytes.startswith(shorter_bytes[:-2])
+def test_a_longer_conversation_only_adds_to_the_end_of_the_body(source: str, target: str, data: st.DataObject) -> None:
+    body, longer = data.draw(continued(source))
+    profile = data.draw(st.sampled_from(PROFILES[target]))
+    short, long = (unmarked(translated(source, target, spelled(each), profile)[0]) for each in (body, longer))
+    assert short.endswith(b"]}")
+    assert long.startswith(short[:-2])
 
 
 def unmarked(written: bytes) -> bytes:
     """Without cache marks: a longer conversation moves them, and they are no part of the prompt that is cached."""
-    return re.sub(rb',"cache_control":\{[^}]*\}', b"", written)
+    return re.sub(rb',"cache_control":\{[^}]*\}|,\{"cachePoint":\{[^}]*\}\}', b"", written)
 
 
-@BOTH
+@LANE
 @LIMITS
 @given(data=st.data())
-def test_what_is_written_is_a_request_of_the_published_type(source: str, data: st.DataObject) -> None:
-    body = data.draw(REQUESTS[source]())
-    target = OTHER[source]
+def test_what_is_written_is_a_request_of_the_published_type(source: str, target: str, data: st.DataObject) -> None:
+    body = data.draw(SPOKEN[source].requests(True))
     try:
-        written, _ = translated(source, target, spelled(body))
+        written, _ = translated(source, target, spelled(body), data.draw(st.sampled_from(PROFILES[target])))
     except InvalidRequest as error:
         assert error.where
         return
-    found = problems(json.loads(written), TYPES[target])
-    assert not [problem for problem in found if not any(name in problem for name in UNPUBLISHED)]
+    assert not FACTS[target].problems(json.loads(written))
 
 
+@LANE
 @LIMITS
-@given(body=anthropic_requests(foreign=False))
-def test_every_text_and_argument_of_an_anthropic_conversation_arrives(body: dict[str, Any]) -> None:
-    written, _ = translated("anthropic", "openai_chat", spelled(body))
-    sent = json.dumps(json.loads(written)["messages"])
-    for message in body["messages"]:
-        for block in [] if isinstance(message["content"], str) else message["content"]:
-            if block["type"] == "text":
-                assert json.dumps(block["text"])[1:-1] in sent
-            if block["type"] == "tool_use":
-                assert json.dumps(json.dumps(block["input"], ensure_ascii=False))[1:-1] in sent
-
-
-@LIMITS
-@given(body=chat_requests(foreign=False))
-def test_every_text_and_argument_of_a_chat_conversation_arrives(body: dict[str, Any]) -> None:
-    written = json.loads(translated("openai_chat", "anthropic", spelled(body))[0])
-    sent = json.dumps([written.get("system"), written["messages"]])
-    calls = {block["id"]: block["input"] for message in written["messages"] for block in blocks_of(message, "tool_use")}
-    for message in body["messages"]:
-        for part in [] if isinstance(message["content"], str) else message["content"]:
-            if part["type"] == "text":
-                assert json.dumps(part["text"])[1:-1] in sent
-        for call in message.get("tool_calls", []):
-            assert calls[call["id"]] == json.loads(call["function"]["arguments"])
+@given(data=st.data())
+def test_every_text_and_argument_of_a_conversation_arrives(source: str, target: str, data: st.DataObject) -> None:
+    body = data.draw(SPOKEN[source].requests(False))
+    written = json.loads(translated(source, target, spelled(body), FACTS[target].profile)[0])
+    sent = json.dumps(written)
+    for text in texts_of(source, body):
+        assert json.dumps(text)[1:-1] in sent
+    assert list(SPOKEN[target].args(written)) == list(SPOKEN[source].args(body))
 
 
 def blocks_of(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -131,7 +110,7 @@ def blocks_of(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 @LIMITS
 @given(body=chat_requests(foreign=False))
 def test_an_anthropic_conversation_alternates_and_answers_every_call_at_once(body: dict[str, Any]) -> None:
-    messages = json.loads(translated("openai_chat", "anthropic", spelled(body))[0])["messages"]
+    messages = json.loads(translated("openai_chat", "anthropic", spelled(body), Profile())[0])["messages"]
     roles = [message["role"] for message in messages]
     assert all(one != other for one, other in pairwise(roles))
     for message, following in zip(messages, [*messages[1:], None], strict=True):
@@ -142,25 +121,24 @@ def test_an_anthropic_conversation_alternates_and_answers_every_call_at_once(bod
 
 
 CHILD = """
-import sys, json
-from anyllm_fast.dialects import anthropic_request as A, openai_chat_request as C
+import sys
+from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import Losses
 for line in sys.stdin.buffer:
-    for reader, writer in ((A, C), (C, A)):
-        try:
-            losses = Losses()
-            out = writer.write_request(reader.read_request(line, losses), "m", Profile(), losses) + losses.header()
-        except Exception as error:
-            out = str(error).encode()
-        sys.stdout.buffer.write(out + b"\\n")
+    for reader in DIALECTS.values():
+        for writer in DIALECTS.values():
+            try:
+                losses = Losses()
+                out = writer.write_request(reader.read_request(line, losses), "m", Profile(), losses) + losses.header()
+            except Exception as error:
+                out = str(error).encode()
+            sys.stdout.buffer.write(out + b"\\n")
 """
 
 
-def test_the_same_request_gives_the_same_bytes_under_another_hash_seed(tmp_path: Any) -> None:
-    from tests.test_golden_requests import CORPUS
-
-    lines = b"\n".join(json.dumps(json.loads(path.read_bytes())).encode() for path in CORPUS)
+def test_the_same_request_gives_the_same_bytes_under_another_hash_seed() -> None:
+    lines = b"\n".join(json.dumps(json.loads(path.read_bytes())).encode() for path in bodies("requests"))
     outputs = {
         subprocess.run(
             [sys.executable, "-c", CHILD],

@@ -63,17 +63,18 @@ class Writer:
 
     def _text(self, part: Text, blocks: Blocks) -> None:
         outgoing = self._outgoing
-        if not outgoing.own and _BLANK.fullmatch(part.text):
-            return
+        if not outgoing.own:
+            announce(part, outgoing)
+            if is_blank(part.text):
+                if part.cache is not None:
+                    outgoing.lose(part.cache.where, "the target takes no blank text, so there is nothing to mark")
+                return
         out: Json = {"type": "text", "text": part.text}
-        if part.citations is not None:
-            if outgoing.own:
-                out["citations"] = part.citations
-            elif part.citations != _NO_LIST:
-                outgoing.lose((part.where, "citations"))
         if part.cache is not None:
             write_mark(out, part.cache, outgoing)
-        if part.private:
+        if outgoing.own:
+            if part.citations is not None:
+                out["citations"] = part.citations
             outgoing.private(out, part.private, part.where)
         blocks.append(out)
 
@@ -127,7 +128,7 @@ class Writer:
         out: Json = {"type": "tool_result", "tool_use_id": self._idents.get(bytes(part.ident), part.ident)}
         first = part.parts[0] if part.plain else None
         if type(first) is Text:
-            if self._outgoing.own or not _BLANK.fullmatch(first.text):
+            if self._outgoing.own or not is_blank(first.text):
                 out["content"] = first.text
         else:
             blocks: Blocks = []
@@ -194,6 +195,17 @@ class Writer:
         blocks: Blocks = []
         self.write(part.parts or [], blocks)
         return {"type": "content", "content": blocks}
+
+
+def announce(part: Text, outgoing: Outgoing) -> None:
+    """What a text of another dialect has beside its words."""
+    if part.citations is not None and part.citations != _NO_LIST:
+        outgoing.lose((part.where, "citations"))
+    outgoing.private({}, part.private, part.where)
+
+
+def is_blank(text: Raw) -> bool:
+    return _BLANK.fullmatch(text) is not None
 
 
 def is_signed(part: Thinking) -> bool:

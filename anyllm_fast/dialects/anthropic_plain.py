@@ -35,7 +35,8 @@ from anyllm_fast.neutral.request import Foreign, Members, Part, Text
 
 Said = list[Part] | None
 
-_LINKS: Final = {"id", "tool_use_id", "caller"}  # which call a result is of: its place behind the call says so too
+_LINKS: Final = {"id", "tool_use_id"}  # which call a result is of: its place behind the call says so too
+_DIRECT: Final = b'{"type":"direct"}'
 
 
 class _Block:
@@ -63,7 +64,7 @@ class _Block:
             (where, name)
             for members, where in self._opened
             for name, raw in members.items()
-            if raw != NULL and name not in _LINKS and name != "type"
+            if raw != NULL and name not in _LINKS and name != "type" and not (name == "caller" and _is_direct(raw))
         ]
 
     def text(self, text: str) -> list[Part]:
@@ -74,6 +75,10 @@ class _Block:
         here: Where = (self.where, "content")
         content = self.open(need(self.members, "content", "an object", self.where), here)
         return content, need_text(content, "type", here), here
+
+
+def _is_direct(raw: Raw) -> bool:
+    return bytes(raw).replace(b" ", b"") == _DIRECT
 
 
 def say(foreign: Foreign, members: Members) -> None:
@@ -225,7 +230,6 @@ def _advice(block: _Block) -> Said:
 
 def _compaction(block: _Block) -> Said:
     summary = take_string(block.members, "content", block.where)
-    block.members.pop("signature", None)
     if block.members.get("tool_changes") == Raw(b"[]"):
         del block.members["tool_changes"]
     return [] if summary is None else [Text(text=summary, where=block.where)]

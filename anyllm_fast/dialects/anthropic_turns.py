@@ -14,8 +14,7 @@ from typing import Final
 from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_blocks import Blocks, Writer
-from anyllm_fast.neutral.losses import ROOT
-from anyllm_fast.neutral.members import joined, refuse, string_of
+from anyllm_fast.neutral.members import refuse, string_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
 from anyllm_fast.neutral.request import Foreign, Media, OutputFormat, Part, Text, Turn, hoisted
@@ -67,7 +66,10 @@ class Conversation:
             message.blocks, message.plain, system = system, len(system) == 1, []
             kept.append(message)
         if not kept and request.turns:
-            raise refuse((ROOT, "messages"), "there is no text in them that could be sent")
+            where = request.turns[0].where  # the conversation's own name is the first step of its turns' paths
+            while where and where[0]:
+                where = where[0]
+            raise refuse(where, "there is no text in them that could be sent")
         if kept and not outgoing.own:
             if kept[0].role == "assistant":  # the API wants a user first; Chat does not
                 kept.insert(0, _opening())
@@ -81,12 +83,21 @@ class Conversation:
         texts: list[Part] = list(request.system)
         for turn in leading:
             self._announce(turn)
-            texts += turn.parts
+            texts += self._texts(turn.parts, turn)
         blocks: Blocks = []
         self._writer.write([text for text in texts if self._outgoing.own or not _withheld(text)], blocks)
         if request.format is not None and is_loose(request.format):
             blocks.append({"type": "text", "text": JSON_ONLY})
         return blocks
+
+    def _texts(self, parts: list[Part], turn: Turn) -> list[Part]:
+        """What a system prompt can hold; pictures and files in one become the user's words."""
+        if self._outgoing.own:
+            return parts
+        texts, shown = self._outgoing.parted(parts)
+        if shown:
+            self._writer.write(shown, self._message("user", turn).blocks)
+        return texts
 
     def _as_said(self, system: Blocks, leading: list[Turn]) -> Raw | Blocks:
         request = self._outgoing.request
@@ -157,18 +168,15 @@ class Conversation:
         if outgoing.own or (outgoing.profile.system_turns and behind_user):
             message = _Message("system", turn)
             message.plain = turn.plain
-            self._writer.write(step.parts, message.blocks)
+            texts = self._texts(step.parts, turn)
+            self._writer.write(texts, message.blocks)
             self._messages.append(message)
             return
-        texts = [part.text for part in step.parts if isinstance(part, Text)]
-        if len(texts) != len(step.parts):
-            raise refuse(turn.where, "a system message can only hold text")
-        message = self._message("user", turn)
-        message.plain = not message.blocks
-        text = b'"<system>\\n' + bytes(joined(texts, b"\\n"))[1:-1] + b'\\n</system>"' if texts else b'""'
-        marks = [part.cache for part in step.parts if isinstance(part, Text) and part.cache is not None]
-        part = Text(text=Raw(text), cache=marks[-1] if marks else None, where=turn.where)
-        self._writer.write([part], message.blocks)
+        said = outgoing.framed(self._texts(step.parts, turn), turn.where)
+        if said is not None:
+            message = self._message("user", turn)
+            message.plain = not message.blocks
+            self._writer.write([said], message.blocks)
 
     def _announce(self, turn: Turn) -> None:
         if self._outgoing.own:

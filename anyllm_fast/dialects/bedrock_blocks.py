@@ -8,10 +8,9 @@ from typing import Final
 
 from msgspec import Raw
 
-from anyllm_fast.dialects.bedrock_cache import POINT, Blocks, write_point
+from anyllm_fast.dialects.bedrock_cache import Blocks, write_point
 from anyllm_fast.dialects.bedrock_content import NAME, WHOLE
 from anyllm_fast.dialects.bedrock_media import MediaWriter
-from anyllm_fast.neutral.losses import Where
 from anyllm_fast.neutral.members import refuse, string_of, text_of
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.request import CacheMark, Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult
@@ -218,10 +217,3 @@ def blob(data: Raw) -> Raw:
     except ValueError:
         return Raw(b'"%b"' % b64encode(span))
     return data
-
-
-def only_text(blocks: Blocks, where: Where) -> None:
-    """Refuses blocks that a system prompt cannot hold."""
-    for block in blocks:
-        if isinstance(block, Raw) or not block.keys() <= {"text", "guardContent", POINT}:
-            raise refuse(where, "a system prompt can only hold text")

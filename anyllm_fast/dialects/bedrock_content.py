@@ -49,6 +49,7 @@ def read_system(raw: Raw, request: Request) -> None:
     """Text, guarded text and cache points. A point before all text is left in `private`."""
     where: Where = (ROOT, "system")
     leading: list[Raw] = []
+    shown: list[Part] = []
     for index, members in enumerate(open_objects(raw, where)):
         here: Where = (where, index)
         if POINT in members:
@@ -59,13 +60,16 @@ def read_system(raw: Raw, request: Request) -> None:
             leading += [] if found is None else [found.raw]
         elif "guardContent" in members:
             part = _read_guarded(members["guardContent"], (here, "guardContent"))
-            if not isinstance(part, Text):
-                raise refuse((here, "guardContent"), "a system prompt is made of text")
+            if not isinstance(part, Text):  # keeps its place for this dialect; the others show it as the user's
+                shown.append(part)
+                part = Text(text=_NO_TEXT, private={"guardContent": members["guardContent"]}, vendor_only=True, where=here)
             request.system.append(part)
         else:
             text = need_string(members, "text", here)
             request.system.append(Text(text=text, private=leftovers(members), where=here))
     request.system_plain = _is_plain([*request.system])
+    if shown:
+        request.turns.insert(0, Turn(role="user", parts=shown, where=where))
     if leading:
         request.private["system"] = Raw(encode(leading))
 
@@ -195,7 +199,7 @@ def _read_guarded(raw: Raw, where: Where) -> Part:
     """Text or an image that a guardrail is to look at; what it is to the guardrail is of no use without one."""
     inside = open_object(raw, where)
     private = {"guardContent": raw}
-    if "image" in inside:
+    if "image" in inside and bytes(inside["image"]) != b"null":
         media = read_media("image", inside["image"], (where, "image"))
         return Media(kind="image", data=media.data, media_type=media.media_type, private=private, where=_above(where))
     here: Where = (where, "text")
@@ -268,7 +272,7 @@ def _read_change(raw: Raw, where: Where) -> Part:
     here: Where = (where, "tool")
     tool = open_object(need(open_object(raw, where), "tool", "an object", where), here)
     name, server = take_text(tool, "name", here), take_text(tool, "serverName", here)
-    called = f"{server}: {name}" if server else name
+    called = f"{server}: {name}" if server else name or "nameless"
     words = "may be used from here on" if kind == "toolAddition" else "may no longer be used"
     return Text(text=string_of(f"[The tool {called} {words}.]"), private={kind: raw}, where=_above(where))
 

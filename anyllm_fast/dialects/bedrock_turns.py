@@ -13,10 +13,10 @@ from typing import Final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from anyllm_fast.dialects.bedrock_blocks import Writer, announce_text, only_text
+from anyllm_fast.dialects.bedrock_blocks import Writer
 from anyllm_fast.dialects.bedrock_cache import Blocks, settle_points, settled, write_point
 from anyllm_fast.neutral.losses import ROOT
-from anyllm_fast.neutral.members import joined, open_array, refuse
+from anyllm_fast.neutral.members import open_array, refuse
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.pairing import Step, pair
 from anyllm_fast.neutral.request import (
@@ -25,7 +25,6 @@ from anyllm_fast.neutral.request import (
     OutputFormat,
     Part,
     ServerTool,
-    Text,
     Thinking,
     ToolCall,
     ToolResult,
@@ -66,7 +65,11 @@ class Conversation:
     def write(self, out: Json) -> None:
         """Sets both members; `messages` comes last, so that a longer conversation only adds to the end of the body."""
         outgoing, request = self._outgoing, self._outgoing.request
-        leading, turns = ([], request.turns) if outgoing.own else hoisted(replace(request, turns=_visible(request.turns)))
+        if outgoing.own:
+            leading: list[Turn] = []
+            turns = [turn for turn in request.turns if turn.where != (ROOT, "system")]
+        else:
+            leading, turns = hoisted(replace(request, turns=_visible(request.turns)))
         system = self._system(leading)
         if system and not outgoing.own and not outgoing.profile.system_prompts:
             self._message("user", None).blocks += system
@@ -102,10 +105,12 @@ class Conversation:
         parts: list[Part] = [text for text in request.system if outgoing.own or not text.vendor_only]
         for turn in leading:
             self._announce(turn)
-            parts += turn.parts
+            texts, shown = outgoing.parted(turn.parts)
+            parts += texts
+            if shown:
+                self._writer.write(shown, self._message("user", turn).blocks)
         blocks: Blocks = []
         self._writer.write(parts, blocks)
-        only_text(blocks, leading[0].where if leading else request.path("system"))
         if request.format is not None and not outgoing.own and (words := in_words(request.format, outgoing)):
             blocks.append({"text": words})
         if one_at_a_time(outgoing):
@@ -193,22 +198,10 @@ class Conversation:
             self._writer.write(step.parts, message.blocks)
             self._messages.append(message)
             return
-        texts = [part for part in step.parts if isinstance(part, Text)]
-        for part in step.parts:
-            if isinstance(part, Foreign) and part.parts is not None:
-                outgoing.foreign(part)
-                texts += [each for each in part.parts if isinstance(each, Text)]
-            elif not isinstance(part, Text):
-                raise refuse(turn.where, "a system message can only hold text")
-        if not texts:
-            return
-        for part in texts:
-            announce_text(part, outgoing)
-        text = b'"<system>\\n' + bytes(joined([part.text for part in texts], b"\\n"))[1:-1] + b'\\n</system>"'
-        marks = [part.cache for part in texts if part.cache is not None]
-        said = Text(text=Raw(text), cache=marks[-1] if marks else None, where=turn.where)
+        texts, shown = outgoing.parted(step.parts)
+        said = outgoing.framed(texts, turn.where)
         message = self._message("user", turn)
-        self._writer.write([said], message.blocks)
+        self._writer.write([*([] if said is None else [said]), *shown], message.blocks)
 
     def _announce(self, turn: Turn) -> None:
         outgoing = self._outgoing

@@ -29,6 +29,7 @@ from anyllm_fast.neutral.request import Foreign, Media, Members, Part, Text, Thi
 
 EMPTY: Final = Raw(b'""')
 _NO_ARGUMENTS: Final = Raw(b"{}")
+_TRUE: Final = Raw(b"true")
 _ANSWERS: Final = ("output", "error")
 
 
@@ -55,6 +56,8 @@ class Reader:
         members = spelled(members)
         thought = take_flag(members, "thought", where) or False
         signature = take_string(members, "thoughtSignature", where) if self._answer else None
+        if thought and not self._answer:
+            members["thought"] = _TRUE  # only a model thinks: to be announced
         known = [name for name in _READERS if name in members and take_known(members, name)]
         for name in known:
             raw = members.pop(name)
@@ -69,9 +72,11 @@ class Reader:
         if not known:
             if signature is not None:
                 self._sign(signature, "", where)
+            if thought:
+                members["thought"] = _TRUE
             if rest := leftovers(members):
                 unsaid: list[Where] = [(where, name) for name in rest]
-                raw = Raw(encode({**rest, **({"thought": True} if thought else {})}))
+                raw = Raw(encode(rest))
                 self.parts.append(Foreign(type="part", raw=raw, parts=[], unsaid=unsaid, where=where))
 
     def _sign(self, signature: Raw, name: str, where: Where) -> None:

@@ -297,6 +297,8 @@ class Conversation:
                     if part.parts is None:
                         raise refuse(part.where, f"a {part.type} part cannot be carried to this target")
                     outgoing.foreign(part)
+                    if part.cache is not None:
+                        self._uncached(part.cache.where)
                     self._sort(part.parts, texts, media)
                 case _:
                     raise refuse(part.where, "a part that the target does not take in a tool result")

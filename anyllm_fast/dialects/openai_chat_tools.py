@@ -253,7 +253,7 @@ def _write_server_tool(tool: ServerTool, tools: list[Json | Raw], out: Json, out
     if tool.context_size is not None:
         options["search_context_size"] = tool.context_size
     if tool.user_location is not None:
-        place: Where = (tool.where, "user_location")
+        place = tool.path("user_location")
         said = open_object(tool.user_location, place)
         near = {name: value for name in _PLACE if (value := take_string(said, name, place)) is not None}
         said.pop("type", None)
@@ -266,7 +266,7 @@ def _write_server_tool(tool: ServerTool, tools: list[Json | Raw], out: Json, out
         ("max_uses", tool.max_uses),
     ):
         if value is not None:
-            outgoing.lose((tool.where, name))
+            outgoing.lose(tool.path(name))
     if tool.cache is not None:
         drop(tool.cache, outgoing)
     outgoing.private({}, tool.private, tool.where)

@@ -62,12 +62,26 @@ class Conversation:
     def _add_system(self, turn: Turn, parts: list[Part]) -> None:
         outgoing = self._outgoing
         developer = turn.developer if outgoing.own else outgoing.profile.developer_role
-        texts = [part for part in flat(parts, outgoing) if not (isinstance(part, Text) and part.text == _EMPTY)]
+        shown: list[Part] = []
+        if not outgoing.own:
+            parts, shown = outgoing.parted(parts)
+        texts = [part for part in flat(parts, outgoing) if not self._is_empty(part)]
+        if shown:
+            self._user(_APART, shown)
         if not texts and not outgoing.own:
+            self._announce({}, turn)
             return
         out: Json = {"role": "developer" if developer else "system"}
         out["content"] = self._content(turn, texts, _NEWLINE, join=True)
         self._add(out, turn)
+
+    def _is_empty(self, part: Part) -> bool:
+        """Whether it is a text that says nothing; what it has beside its words is announced."""
+        if not isinstance(part, Text) or part.text != _EMPTY:
+            return False
+        if not self._outgoing.own:
+            write_part(part, self._outgoing)
+        return True
 
     def _step(self, step: Step) -> None:
         turn = step.turns[0]

@@ -162,7 +162,8 @@ class _Reading:
             self._hosted.add(bytes(members.get("call_id", b"")))
             self._foreign("shell_call", members, where)
             return
-        members.pop("environment", None)
+        if environment is not None and b"skills" not in bytes(environment):
+            del members["environment"]  # the client's own machine, which is what a call without it means
         self._built_in("shell", "action", members, where)
 
     def patch_call(self, members: Members, where: Where) -> None:

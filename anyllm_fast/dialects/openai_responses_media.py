@@ -38,7 +38,7 @@ def flat(parts: list[Part], outgoing: Outgoing, *, spaced: bool = False) -> Iter
     for part in parts:
         match part:
             case Text() if part.text == _EMPTY and not part.cache:
-                continue
+                announce(part, outgoing)
             case Foreign():
                 if part.parts is None:
                     raise refuse(part.where, f"a {part.type} part cannot be carried to this target")

@@ -36,11 +36,8 @@ Role = Literal["user", "assistant", "system"]
 SUMMARY: Final = b'"anyllm:summary:'
 """How `encrypted_content` begins where no vendor has encrypted it: the text of a summary follows."""
 
-_LINKS: Final = {
-    *("type", "id", "call_id", "status", "execution", "created_by", "role"),
-    *("file_id", "score", "container_id", "fingerprint"),
-}
-"""What belongs to what, and where OpenAI keeps it: no model is told that."""
+_LINKS: Final = frozenset({"type", "id", "call_id", "status", "execution", "created_by", "role", "fingerprint"})
+"""What belongs to what: the order of the items says it too."""
 _EMPTY: Final = (b"[]", b"{}", b'""')
 _SEALED: Final = b'"gAAAA'  # how what OpenAI has encrypted begins
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Raw
 
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
-from anyllm_fast.neutral.members import refuse, string_of, text_of
-from anyllm_fast.neutral.request import CacheMark, Foreign, Inner, Members, Request
+from anyllm_fast.neutral.members import joined, refuse, string_of, text_of
+from anyllm_fast.neutral.request import CacheMark, Foreign, Inner, Members, Part, Refusal, Request, Text
 
 _TOOL_NAME = re.compile(rb"[a-zA-Z0-9_-]+")
+_NO_LIST = Raw(b"[]")
 _OTHER = re.compile(r"[^a-zA-Z0-9_-]")
 
 Json = dict[str, Any]
@@ -100,6 +102,55 @@ class Outgoing:
     def foreign(self, part: Foreign) -> None:
         for where in part.unsaid:
             self.losses.add(where, f"of a {part.type} part only what can be read is carried")
+
+    def parted(self, parts: list[Part]) -> tuple[list[Part], list[Part]]:
+        """(texts, all others) of a system prompt, for APIs whose prompts are text alone: the others are shown as the user's. What
+        only its own dialect knows is taken as what it says; one that says nothing stays as it is."""
+        texts: list[Part] = []
+        others: list[Part] = []
+        for part in parts:
+            if isinstance(part, Foreign) and part.parts and not all(isinstance(each, Text) for each in part.parts):
+                self.foreign(part)
+                if part.cache is not None:
+                    self.lose(part.cache.where, "what it stands on is shown in another place")
+                said, shown = self.parted(part.parts)
+                texts += said
+                others += shown
+            else:
+                (texts if isinstance(part, Text | Refusal | Foreign) else others).append(part)
+        return texts, others
+
+    def framed(self, parts: list[Part], where: Where) -> Text | None:
+        """The texts of a system message amid the others, for models that know no such role: as the user's words, marked as what
+        they are. None where there are none. The last cache mark stands behind it all."""
+        texts = list(self._texts(parts))
+        if not texts:
+            return None
+        marks = [text.cache for text in texts if text.cache is not None]
+        for mark in marks[:-1]:
+            self.lose(mark.where, "the texts of a system message go as one, with its last mark behind it")
+        said = b'"<system>\\n' + bytes(joined([text.text for text in texts], b"\\n"))[1:-1] + b'\\n</system>"'
+        return Text(text=Raw(said), cache=marks[-1] if marks else None, where=where)
+
+    def _texts(self, parts: list[Part]) -> Iterator[Text]:
+        for part in parts:
+            match part:
+                case Text() | Refusal():
+                    self.private({}, part.private, part.where)
+                    cache = part.cache if isinstance(part, Text) else None
+                    if isinstance(part, Text) and part.citations not in (None, _NO_LIST):
+                        self.lose((part.where, "citations"))
+                    if text_of(part.text).strip():
+                        yield Text(text=part.text, cache=cache, where=part.where)
+                    elif cache is not None:
+                        self.lose(cache.where, "a blank text is left out, so there is nothing to mark")
+                case Foreign():
+                    if part.parts is None:
+                        raise refuse(part.where, f"a {part.type} part cannot be carried to this target")
+                    self.foreign(part)
+                    if part.cache is not None:
+                        self.lose(part.cache.where, "the target takes no mark on it here")
+                    yield from self._texts(part.parts)
 
 
 def short(ident: Raw, limit: int) -> Raw:

@@ -24,7 +24,6 @@ FRAMING: dict[str, dict[str, Any]] = {
     "all at once": {"tcp": -1},
     "one delta": {"pieces": 1},
     "many deltas": {"pieces": 60},
-    "gzip": {"encoding": "gzip"},
     "CRLF cut anywhere": {"newline": "\r\n", "tcp": 3},
 }
 # The same, where that client is not one of Gemini: its SDKs in all languages read every line as data.
@@ -66,6 +65,11 @@ MESSAGES_HABITS: dict[str, dict[str, Any]] = {
 @cells_for(FRAMING, modes=("stream",))
 def framing(lane: Lane, style: dict[str, Any]) -> None:
     lane.send(ASK, RICH.styled(**style)).same()
+
+
+@cell(modes=("stream",), where=lambda way: not (way.direct and way.ingress == "bedrock"))  # boto3 reads no compressed streams
+def a_stream_in_gzip(lane: Lane) -> None:
+    lane.send(ASK, RICH.styled(encoding="gzip")).same()
 
 
 @cells_for(LOOSE_FRAMING, modes=("stream",), where=lambda way: way.crosses or way.ingress != "gemini")

@@ -4,49 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .judges import CACHE
+from .npm import Package
 
-PACKAGE = "@anthropic-ai/claude-code"
-HOME = CACHE / "npm"
-BINARY = HOME / "node_modules" / ".bin" / "claude"
+CLAUDE_CODE = Package("@anthropic-ai/claude-code", "claude")
 RUN_SECONDS = 90.0
-
-
-class Unavailable(Exception):
-    """There is no node or npm here, or the package cannot be had."""
-
-
-def install() -> str:
-    """The version that will be run: the newest that the registry has, or the one already here when it is not asked."""
-    if not shutil.which("npm") or not shutil.which("node"):
-        raise Unavailable("npm and node are needed to run Claude Code")
-    have = _version() if BINARY.exists() else ""
-    newest = _npm("view", PACKAGE, "version").strip()
-    if not newest and not have:
-        raise Unavailable(f"npm cannot find {PACKAGE}")
-    if newest and newest != have:
-        HOME.mkdir(parents=True, exist_ok=True)
-        _npm("install", "--prefix", str(HOME), "--no-audit", "--no-fund", f"{PACKAGE}@{newest}")
-        have = _version() if BINARY.exists() else ""
-    if not have:
-        raise Unavailable(f"{PACKAGE} {newest} did not install")
-    return have
-
-
-def _npm(*arguments: str) -> str:
-    done = subprocess.run(["npm", *arguments], capture_output=True, text=True, timeout=300, check=False)
-    return done.stdout if done.returncode == 0 else ""
-
-
-def _version() -> str:
-    done = subprocess.run([str(BINARY), "--version"], capture_output=True, text=True, timeout=60, check=False)
-    return done.stdout.split(" ")[0].strip() if done.returncode == 0 else ""
 
 
 @dataclass
@@ -90,7 +56,7 @@ class Claude:
 
     def run(self, prompt: str, *options: str, form: str = "json", **env: str) -> Outcome:
         """`claude -p` with an answer in `form` (text, json, stream-json)."""
-        command = [str(BINARY), "-p", prompt, "--dangerously-skip-permissions", "--output-format", form]
+        command = [str(CLAUDE_CODE.path), "-p", prompt, "--dangerously-skip-permissions", "--output-format", form]
         if form == "stream-json":
             command.append("--verbose")
         done = subprocess.run(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from scripted.host import Scripted
 
 from .gateway import Gateway
 from .judges import Judge, Sdk
+from .table import Table
 
 
 class SessionStage:
@@ -67,12 +69,23 @@ def stage() -> Iterator[SessionStage]:
         stage.close()
 
 
+TABLE = Table()
+
+
+def pytest_sessionfinish() -> None:
+    if path := os.environ.get("E2E_TABLE"):
+        TABLE.write(Path(path))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failing test shows what the gateways wrote."""
     report = yield
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if call.when == "call" and "way" in parameters and not report.skipped:
+        TABLE.add(parameters["cell"].name, parameters["way"], report.passed)
     stage = getattr(item, "funcargs", {}).get("stage")
     if call.when == "call" and report.failed and isinstance(stage, SessionStage):
         report.sections.append(("gateways", stage.tail()))

@@ -186,8 +186,9 @@ def models(job):
 
 def described(error):
     """boto3 has what the service said in `response`; the class of a modelled error is its name."""
-    out = describe(error)
     response = getattr(error, "response", None) or {}
+    out = describe(Exception(str(error)))
+    out["classes"] = [c.__name__ for c in type(error).__mro__]
     out["headers"] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     out["status"] = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     out["code"] = response.get("Error", {}).get("Code")

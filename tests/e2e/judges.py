@@ -12,7 +12,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -80,19 +80,13 @@ def _run(command: list[str]) -> None:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-800:]}")
 
 
-class Judge:
-    """A running judge. One job at a time; `close` ends the process."""
+class Worker:
+    """A process that takes a job a line and gives a verdict a line. One job at a time; `close` ends it."""
 
-    def __init__(self, sdk: Sdk) -> None:
-        script = HERE / f"judge_{sdk.vendor}.py"
+    def __init__(self, command: Sequence[str]) -> None:
         env = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "ignore", "NO_PROXY": "*"}
         self._process = subprocess.Popen(
-            [str(interpreter(sdk)), str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=env,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
         )
         self._lines: queue.Queue[str] = queue.Queue()
         self._complaints: list[str] = []
@@ -135,3 +129,10 @@ class Judge:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._complaints.append(line)
+
+
+class Judge(Worker):
+    """A running judge of one SDK."""
+
+    def __init__(self, sdk: Sdk) -> None:
+        super().__init__([str(interpreter(sdk)), str(HERE / f"judge_{sdk.vendor}.py")])

@@ -36,7 +36,7 @@ class Speech:
     `raises`: an error class as the cells name it -> the one that this SDK has for it. `statuses`: an HTTP status -> the one that
     a client of this dialect sees in its place, where the upstream is of another. `counts_written`: its usage says what was
     written to a cache. `shows`: whether a request body asks an upstream of this dialect to show its reasoning. `reasoned`: the
-    count of reasoning tokens in an SDK's object, 0 where it says none.
+    count of reasoning tokens in an SDK's object, 0 where it says none. `sayable`: a question as far as this dialect can say it.
     """
 
     write: Callable[[Asked, str], dict[str, Any]]
@@ -52,6 +52,7 @@ class Speech:
     counts_written: bool = True
     shows: Callable[[Mapping[str, Any]], bool] = lambda body: True
     reasoned: Callable[[Mapping[str, Any]], int] = lambda final: 0
+    sayable: Callable[[Asked], Asked] = lambda asked: asked
 
 
 def canonical(arguments: Any) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from scripted.answer import Document
 from scripted.asked import Asked, Turn, Verbatim, write_messages
-from scripted.bedrock_asked import read_converse, shows_thinking, write_converse
+from scripted.bedrock_asked import plain_name, read_converse, shows_thinking, write_converse
 from scripted.bedrock_invoke import VERSION
 
 from .speech import MESSAGES, Meaning, Speech, canonical
@@ -19,13 +20,14 @@ CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 RAISES = {
     "BadRequestError": "ValidationException",
     "UnprocessableEntityError": "ValidationException",
-    "AuthenticationError": "AccessDeniedException",
+    "AuthenticationError": "UnrecognizedClientException",
     "PermissionDeniedError": "AccessDeniedException",
     "NotFoundError": "ResourceNotFoundException",
     "RateLimitError": "ThrottlingException",
     "InternalServerError": "InternalServerException",
     "APIStatusError": "ClientError",
     "APIError": "ClientError",
+    "APIConnectionError": "HTTPClientError",
 }
 STATUSES = {401: 403, 413: 400, 422: 400, 529: 503}
 
@@ -50,6 +52,18 @@ def _texts(block: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [block] if "text" in block else list(block.get("citationsContent", {}).get("content", ()))
 
 
+def _sayable(asked: Asked) -> Asked:
+    """Converse has no choice of no tools but to leave them out, and plain names of documents only."""
+    if asked.choice == "none":
+        asked = replace(asked, choice="", tools=())
+    turns = tuple(replace(t, parts=tuple(_renamed(p) for p in t.parts)) for t in asked.turns)
+    return replace(asked, turns=turns, user="")
+
+
+def _renamed(part: Any) -> Any:
+    return replace(part, name=plain_name(part.name)) if isinstance(part, Document) else part
+
+
 BEDROCK = Speech(
     write=write_converse,
     hear=read_converse,
@@ -68,6 +82,7 @@ BEDROCK = Speech(
     raises=RAISES,
     statuses=STATUSES,
     shows=shows_thinking,
+    sayable=_sayable,
 )
 
 

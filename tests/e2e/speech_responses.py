@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scripted.asked import Turn, Verbatim
@@ -74,4 +75,5 @@ RESPONSES = Speech(
     models=("gpt-4.1", "gpt-5"),
     reasoned=lambda final: final["usage"]["output_tokens_details"]["reasoning_tokens"],
     shows=shows_reasoning,
+    sayable=lambda asked: replace(asked, stops=()),
 )

@@ -12,9 +12,10 @@ from scripted.answer import Answer, Call, Fail, Image, Result, Text, Thinking, U
 from scripted.asked import Asked, read_chat, read_messages
 from scripted.upstream import Record, Upstream
 
-from .claude import Claude, Outcome, Unavailable, install
+from .claude import CLAUDE_CODE, Claude, Outcome
 from .conftest import SessionStage
 from .gateway import KEY
+from .npm import Unavailable
 
 pytestmark = pytest.mark.e2e
 VIAS = ("direct", "anthropic", "openai", "openai/python")
@@ -57,7 +58,7 @@ class Desk:
 @pytest.fixture(scope="session")
 def version() -> str:
     try:
-        version = install()
+        version = CLAUDE_CODE.install()
     except Unavailable as reason:
         pytest.skip(str(reason))
     return version

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -35,6 +36,7 @@ STOPS = {
 }
 KINDS = {
     400: "ValidationException",
+    401: "UnrecognizedClientException",
     403: "AccessDeniedException",
     404: "ResourceNotFoundException",
     408: "ModelTimeoutException",
@@ -61,16 +63,23 @@ _TOKENS_PER_BYTE = 4
 class BedrockUpstream(Upstream):
     name = "bedrock"
     stream_kind = "application/vnd.amazon.eventstream"
-    routes: ClassVar = {}
+    routes: ClassVar = {("GET", "/foundation-models"): "models"}
 
     def route_of(self, request: Request) -> str | None:
         found = _CALL.fullmatch(request.path)
         if request.method != "POST" or found is None:
-            return None
+            return super().route_of(request)
         return "count" if found[2] == "count-tokens" else "call"
 
     def streams(self, record: Record) -> bool:
         return _operation(record).endswith("Stream")
+
+    async def models(self, record: Record, reply: Reply) -> None:
+        if refusal := refusal_of_signature(record.request):
+            return await self.refuse(reply, refusal)
+        names = ("anthropic.claude-sonnet-4-5-20250929-v1:0", "amazon.nova-pro-v1:0")
+        rows = [{"modelArn": f"arn:aws:bedrock:us-east-1::foundation-model/{m}", "modelId": m} for m in names]
+        await reply.whole(200, json.dumps({"modelSummaries": rows}).encode())
 
     async def call(self, record: Record, reply: Reply) -> None:
         if refusal := self._checked(record):
@@ -129,7 +138,8 @@ class BedrockUpstream(Upstream):
     async def refuse(self, reply: Reply, refusal: Refusal, headers: Iterable[tuple[str, str]] = ()) -> None:
         """AWS says in a header what the error is, with the address of a namespace behind it."""
         kind = ("x-amzn-errortype", f"{refusal.kind}:{_CORAL}")
-        await super().refuse(reply, refusal, (kind, *headers))
+        status = 503 if refusal.status == 529 else refusal.status  # which AWS does not have
+        await super().refuse(reply, replace(refusal, status=status), (kind, *headers))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

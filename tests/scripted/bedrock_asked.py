@@ -36,6 +36,8 @@ def write_converse(asked: Asked, model: str) -> dict[str, Any]:
     if asked.tools:
         body["toolConfig"] = {"tools": [_tool(t) for t in asked.tools]}
         kind, _, name = asked.choice.partition(":")
+        if kind == "none":
+            del body["toolConfig"]
         if kind in ("auto", "any", "tool"):
             body["toolConfig"]["toolChoice"] = {kind: {"name": name} if name else {}}
     if asked.parallel is False:

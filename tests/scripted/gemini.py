@@ -104,7 +104,7 @@ class GeminiUpstream(Upstream):
         large never gets to the service: what stands before it answers with a page."""
         given = list(headers)
         if refusal.status == 413:
-            page = f"<html><title>Error 413 (Request Entity Too Large)</title><p>{refusal.message}</p></html>"
+            page = f"<html><title>Error 413: {refusal.message}</title></html>"
             return await reply.whole(413, page.encode(), given, "text/html; charset=UTF-8")
         wait = next((value for name, value in given if name == "retry-after"), "")
         await reply.whole(refusal.status, json.dumps(self._error(refusal, wait), indent=2).encode(), given)

@@ -73,8 +73,9 @@ def _ids(item: Item, where: str) -> Refusal | None:
     if ident is None or kind_of(item) == "item_reference":
         return None
     if not ID.match(ident):
-        words = "Expected an ID that contains letters, numbers, underscores, or dashes, but this value contained additional characters."
-        return bad(f"Invalid '{where}.id': '{ident}'. {words}", f"{where}.id", "invalid_value")
+        words = "Expected an ID that contains letters, numbers, underscores, or dashes"
+        rest = "but this value contained additional characters."
+        return bad(f"Invalid '{where}.id': '{ident}'. {words}, {rest}", f"{where}.id", "invalid_value")
     prefix = PREFIXES.get(kind_of(item))
     if prefix and not ident.startswith(prefix):
         words = f"Expected an ID that begins with '{prefix}'."

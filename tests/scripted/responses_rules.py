@@ -216,7 +216,7 @@ def _tool(tool: Body, where: str) -> Refusal | None:
     if tool["type"] not in ("function", "custom"):
         return None
     if len(tool["name"]) > 64:
-        words = f"string too long. Expected a string with maximum length 64, but got a string with length {len(tool['name'])} instead."
+        words = f"string too long. Expected a string with maximum length 64, but got one of {len(tool['name'])}."
         return bad(f"Invalid '{where}.name': {words}", f"{where}.name", "string_above_max_length")
     if not NAME.match(tool["name"]):
         return _pattern(f"{where}.name")
