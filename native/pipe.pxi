@@ -147,10 +147,12 @@ cdef Decoder watched_decoder(str dialect):
         return GeminiDecoder()
     if dialect == "bedrock":
         return ConverseDecoder()
+    if dialect == "openai_responses":
+        return ResponsesDecoder()
     raise ValueError(dialect)
 
 
-WATCHED = ("anthropic", "bedrock", "openai_chat", "gemini")
+WATCHED = ("anthropic", "bedrock", "openai_chat", "gemini", "openai_responses")
 
 
 cdef class Watch:

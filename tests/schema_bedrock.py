@@ -194,7 +194,7 @@ def stream(event: dict[str, Any]) -> bytes:
         case "messageStart":
             events[0] = (name, given)
         case "contentBlockStart":
-            events[1:4] = [(name, given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]
+            events[1:3] = [(name, given), *_filled(given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]
         case "contentBlockDelta":
             if (citation := given.get("delta", {}).get("citation")) is not None:
                 place = citation.setdefault("location", {"web": {}})
@@ -202,7 +202,8 @@ def stream(event: dict[str, Any]) -> bytes:
                     place["web"].setdefault("url", "http://a/")
             if (cited := given.get("delta", {}).get("citation")) is not None:
                 cited.setdefault("location", {"web": {}}).get("web", {}).setdefault("url", "http://a/")
-            events[1:4] = [*_opened(given), (name, given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]
+            given.get("delta", {}).get("image", {}).pop("error", None)  # it has either this or a source
+            events[1:3] = [*_opened(given), (name, given), ("contentBlockStop", {"contentBlockIndex": 0}), *_text(1)]
         case "messageStop":
             events[-2] = (name, given)
         case "metadata":
@@ -222,6 +223,13 @@ def _text(index: int) -> list[tuple[str, Any]]:
     ]
 
 
+def _filled(given: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a block has to have after its start."""
+    if "image" in given.get("start", {}):
+        return [("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"image": {"source": {"bytes": "AAAA"}}}})]
+    return []
+
+
 def _opened(given: dict[str, Any]) -> list[tuple[str, Any]]:
     """The start of the block that a delta goes on with, where its kind has one."""
     kinds = given.get("delta", {})
@@ -231,6 +239,8 @@ def _opened(given: dict[str, Any]) -> list[tuple[str, Any]]:
         start = {"toolResult": {"toolUseId": "call_1"}}
     elif "image" in kinds:
         start = {"image": {"format": "png"}}
+    elif "citation" in kinds:  # behind the text that it is about
+        return [("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "cited"}})]
     else:
         return []
     return [("contentBlockStart", {"contentBlockIndex": 0, "start": start})]

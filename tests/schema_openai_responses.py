@@ -94,9 +94,6 @@ def request(body: dict[str, Any]) -> None:
     body.setdefault("model", "m")
     if not isinstance(body.get("input"), str):
         _complete_input(body.setdefault("input", []))
-    tools = [{"type": "function", "name": "text", "parameters": _STRICT, "strict": False}]
-    if {"tool_choice", "parallel_tool_calls"}.intersection(body):
-        body.setdefault("tools", tools)
     for tool in body.get("tools", ()):
         for inside in tool.get("tools", ()) if tool["type"] == "namespace" else ():
             if inside["type"] == "function":
@@ -204,7 +201,11 @@ def _before(kind: str, event: dict[str, Any]) -> list[dict[str, Any]]:
         empty = (
             {"type": "refusal", "refusal": ""} if "refusal" in kind else {"type": "output_text", "text": "", "annotations": []}
         )
-        return [added, {"type": "response.content_part.added", "part": empty, **part}]
+        begun = [added, {"type": "response.content_part.added", "part": empty, **part}]
+        if kind == "response.output_text.annotation.added":  # it comes behind the text that it is about
+            where = {**part, "content_index": event.get("content_index", 0)}
+            begun.append({"type": "response.output_text.delta", "delta": "cited", "logprobs": [], **where})
+        return begun
     return [added]
 
 

@@ -68,11 +68,28 @@ def values(dialect: str) -> dict[str, Any]:
     return VALUES_OF.get(dialect, VALUES)
 
 
-def request(dialect: str, body: Any) -> bytes:
+def request(dialect: str, body: Any, about: Any = None) -> bytes:
+    """`about`: the body with the member, if this is the one without it: what that needs beside the member, both have."""
     body = copy.deepcopy(body)
+    needed = body if about is None else about
+    if dialect in _TOOLS and {"tool_choice", "parallel_tool_calls"}.intersection(needed):
+        body.setdefault("tools", [_TOOLS[dialect]])
+    if dialect == "openai_responses" and "summary" in needed.get("reasoning", {}):
+        body["reasoning"] = {"effort": "high", **body.get("reasoning", {})}
+    if dialect == "anthropic" and "tools" not in body and any(kind in json.dumps(needed) for kind in _FINDERS):
+        body["tools"] = [{"name": "text", "input_schema": {"type": "object"}, "defer_loading": True}, _TOOLS[dialect]]
     if body.get("messages") or dialect in VALUES_OF:
         _REQUESTS[dialect](body)
     return json.dumps(body).encode()
+
+
+_TOOLS: dict[str, Any] = {
+    "anthropic": {"name": "other", "input_schema": {"type": "object"}},
+    "openai_chat": {"type": "function", "function": {"name": "text"}},
+    "openai_responses": {"type": "function", "name": "text", "parameters": _STRICT, "strict": False},
+}
+"""For a choice of tools, and for what finds or adds one."""
+_FINDERS = ('"tool_addition"', '"tool_removal"', '"tool_reference"', '"tool_search_tool_result"')
 
 
 def _anthropic(body: dict[str, Any]) -> None:
@@ -92,8 +109,6 @@ def _anthropic(body: dict[str, Any]) -> None:
     elif first["role"] == "system":
         first.setdefault("content", "be brief")
         messages[:] = [ask, first, go]
-    if "tool_choice" in body:
-        body.setdefault("tools", [{"name": "text", "input_schema": {"type": "object"}}])
 
 
 def _openai_chat(body: dict[str, Any]) -> None:
@@ -121,8 +136,6 @@ def _openai_chat(body: dict[str, Any]) -> None:
             for part in first["content"] if isinstance(first.get("content"), list) else ():
                 if part.get("type") == "file" and not {"file_data", "file_id"}.intersection(part.get("file", {"file_id": 1})):
                     part["file"]["file_data"] = "data:application/pdf;base64,BBBB"
-    if {"tool_choice", "parallel_tool_calls"}.intersection(body):
-        body.setdefault("tools", [{"type": "function", "function": {"name": "text"}}])
     if (form := body.get("response_format", {}).get("json_schema")) is not None:
         form.setdefault("schema", {"type": "object"})
     if "function_call" in body:

@@ -68,7 +68,7 @@ def _twins() -> list[Any]:
     return [
         PYTHON,
         SimpleNamespace(
-            name="native", **{name: getattr(_native, name, made) for name, made in vars(PYTHON).items() if name != "name"}
+            name="native", **{name: getattr(_native, name) for name in vars(PYTHON) if name != "name"}
         ),
     ]
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from anyllm_fast import wire
 from anyllm_fast.dialects.anthropic import ANTHROPIC
-from anyllm_fast.dialects.anthropic_reply import read_reply, read_usage, write_input, write_reply
+from anyllm_fast.dialects.anthropic_reply import read_reply, read_usage, write_reply
+from anyllm_fast.dialects.arguments import write_input
 from anyllm_fast.neutral.losses import Losses
 from anyllm_fast.neutral.reply import CallPart, PrivatePart, Recorder, RedactedPart, RefusalPart, Reply, TextPart, ThinkingPart
 from anyllm_fast.neutral.usage import Usage

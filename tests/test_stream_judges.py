@@ -18,9 +18,16 @@ from tests.streams import OTHER, PYTHON, corpus, dialect_of, each_twin, load, pi
 
 pytestmark = each_twin
 
-FAILED = ("openai_chat_error", "openai_chat_openrouter_error", "openai_chat_vllm_error", "anthropic_overloaded")
-EARLY = ("openai_chat_error_first", "openai_chat_gemini_error", "anthropic_error_first")
+FAILED = (
+    *("openai_chat_error", "openai_chat_openrouter_error", "openai_chat_vllm_error", "anthropic_overloaded"),
+    *("openai_responses_cut", "openai_responses_failed_midway"),
+)
+EARLY = (
+    *("openai_chat_error_first", "openai_chat_gemini_error", "anthropic_error_first"),
+    *("openai_responses_error_first", "openai_responses_failed_first"),
+)
 GOOD = [name for name in corpus() if name not in FAILED + EARLY]
+OPENAI = ("openai_chat", "openai_responses")
 UNFINISHED: dict[str, type[Exception]] = {
     "anthropic_max_tokens": openai.LengthFinishReasonError,
     "anthropic_pause": openai.LengthFinishReasonError,
@@ -45,7 +52,18 @@ def judged_by_openai(stream: bytes) -> Any:
         return made.get_final_completion()
 
 
-JUDGE = {"anthropic": judged_by_anthropic, "openai_chat": judged_by_openai}
+def judged_by_responses(stream: bytes) -> Any:
+    """The SDK hands failures over as events; programs raise for them."""
+    client = openai.OpenAI(api_key="k", max_retries=0, http_client=served(stream))
+    last: Any = None
+    for last in client.responses.create(model="m", input="x", stream=True):
+        if last.type == "error" or last.type == "response.failed":
+            message = last.message if last.type == "error" else last.response.error.message
+            raise openai.APIError(message, httpx2.Request("POST", "http://x"), body=None)
+    return last.response
+
+
+JUDGE = {"anthropic": judged_by_anthropic, "openai_chat": judged_by_openai, "openai_responses": judged_by_responses}
 
 
 def content_of(reply: Reply) -> list[dict[str, Any]]:
@@ -71,10 +89,10 @@ def shown(block: Any) -> dict[str, Any]:
     return {"type": block.type, **{name: getattr(block, name) for name in names}}
 
 
-@pytest.mark.parametrize("name", [name for name in GOOD if dialect_of(name) == "openai_chat"])
-def test_the_anthropic_sdk_rebuilds_what_a_chat_upstream_meant(twin: Any, name: str) -> None:
-    reply = record(PYTHON, load(name), "openai_chat")
-    found = judged_by_anthropic(run(piped(twin, "openai_chat", "anthropic"), [load(name)]).out)
+@pytest.mark.parametrize("name", [name for name in GOOD if dialect_of(name) in OPENAI and "shells" not in name])
+def test_the_anthropic_sdk_rebuilds_what_an_openai_upstream_meant(twin: Any, name: str) -> None:
+    reply = record(PYTHON, load(name), dialect_of(name))
+    found = judged_by_anthropic(run(piped(twin, dialect_of(name), "anthropic"), [load(name)]).out)
     assert [shown(block) for block in found.content] == content_of(reply)
     assert reply.stop_reason is not None
     assert found.stop_reason == ANTHROPIC_STOP[reply.stop_reason].decode()
@@ -127,7 +145,7 @@ def test_a_failed_stream_raises_in_both_sdks(twin: Any, name: str) -> None:
             JUDGE[client](found.out)
 
 
-@pytest.mark.parametrize("name", [name for name in GOOD if not any(host in name for host in ("litellm", "mistral"))])
+@pytest.mark.parametrize("name", [name for name in GOOD if not any(host in name for host in ("litellm", "mistral", "last_only"))])
 def test_a_stream_that_is_cut_raises_in_the_clients_sdk(twin: Any, name: str) -> None:
     dialect, data = dialect_of(name), load(name)
     frames = data.split(b"\n\n")

@@ -114,7 +114,7 @@ def _read_system_turn(members: Members, where: Where) -> Turn:
     if config is not None:
         here = (where, "output_config")
         inside = open_object(config, here)
-        turn.effort = take_string(inside, "effort", here)
+        turn.effort, turn.effort_where = take_string(inside, "effort", here), (here, "effort")
         rest = leftovers(inside)
         if rest:
             turn.inner = {"output_config": rest}

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
-from anyllm_fast.dialects.anthropic_reply import STOP_READ, STOP_WRITTEN, write_usage
+from anyllm_fast.dialects.anthropic_reply import BLOCK, MESSAGE, SAYS_NOTHING, STOP_READ, STOP_WRITTEN, write_usage
+from anyllm_fast.dialects.repair import ABSENT, is_object
+from anyllm_fast.dialects.whole import decode_members, says_something
 from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
@@ -22,6 +25,39 @@ def judge_stop(reason: bytes, sequence: bytes | None, calls: int) -> tuple[StopR
     if calls > 0 and stop in ("end_turn", "other"):
         return "tool_use", None
     return stop, sequence if stop == "stop_sequence" else None
+
+
+Unsaid = list[tuple[bytes, bytes]]
+"""(name, raw value) of members that only this dialect knows: the private events that say them."""
+_DELTA: Final = frozenset({"stop_reason", "stop_sequence"})
+_EVENT: Final = frozenset({"type", "delta", "usage"})
+
+
+def unsaid_in_message(message: bytes) -> Unsaid:
+    """Of the message that a stream begins with."""
+    return [(name.encode(), bytes(raw)) for name, raw in _left_over(message, MESSAGE)]
+
+
+def unsaid_in_end(event: bytes) -> Unsaid:
+    """Of a message_delta: members of the message, which it is about, again."""
+    delta = decode_members(event).get("delta", ABSENT)
+    found = _left_over(bytes(delta), _DELTA) if is_object(delta) else []
+    return [(name.encode(), bytes(raw)) for name, raw in [*found, *_left_over(event, _EVENT)]]
+
+
+def unsaid_in_block(kind: bytes, block: bytes) -> Unsaid:
+    """Of a content block that starts, `kind` being its type; nothing for a block that is kept whole."""
+    if kind not in BLOCK:
+        return []
+    return [(b"content." + name.encode(), bytes(raw)) for name, raw in _left_over(block, BLOCK[kind])]
+
+
+def _left_over(raw: bytes, known: frozenset[str]) -> list[tuple[str, Raw]]:
+    return [
+        (name, value)
+        for name, value in decode_members(raw).items()
+        if name not in known and says_something(value, SAYS_NOTHING.get(name, ()))
+    ]
 
 
 def foreign(origin: str) -> str:

@@ -24,8 +24,6 @@ class Delta(msgspec.Struct, gc=False):
     citation: Raw = ABSENT
     stop_reason: Raw = ABSENT
     stop_sequence: Raw = ABSENT
-    container: Raw = ABSENT
-    stop_details: Raw = ABSENT
 
 
 class Event(msgspec.Struct, gc=False):
@@ -36,7 +34,6 @@ class Event(msgspec.Struct, gc=False):
     content_block: Raw = ABSENT
     usage: Raw = ABSENT
     error: Raw = ABSENT
-    context_management: Raw = ABSENT
 
 
 class _LooseEvent(msgspec.Struct):
@@ -47,7 +44,6 @@ class _LooseEvent(msgspec.Struct):
     content_block: Raw = ABSENT
     usage: Raw = ABSENT
     error: Raw = ABSENT
-    context_management: Raw = ABSENT
 
 
 class Message(msgspec.Struct):
@@ -112,7 +108,6 @@ def _loose(data: bytes) -> Event:
         event.content_block,
         event.usage,
         event.error,
-        event.context_management,
     )
 
 

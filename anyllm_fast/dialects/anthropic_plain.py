@@ -253,23 +253,19 @@ def _browser(block: _Block) -> Said:
 
 
 def _addition(block: _Block) -> Said:
-    """A reference to a declared tool is honoured when the tools are read; a definition has no other place to go."""
+    """A reference to a declared tool is honoured when the tools are read, and a definition read as one of them."""
     here: Where = (block.where, "tool")
     tool = block.open(need(block.members, "tool", "an object", block.where), here)
     kind = need_text(tool, "type", here)
     if kind == "tool_reference":
         need_text(tool, "name", here)
-    return None if kind == "tool_definition" else []
-
-
-def _unshown(block: _Block) -> Said:
-    """Fallback marks: the API does not show them to the model either."""
-    block.members.clear()
+    tool.pop("definition", None)
     return []
 
 
 def _instruction(block: _Block) -> Said:
-    """Something for Anthropic's servers, not for the model: nothing is said, all of it is announced."""
+    """Something for Anthropic's servers, or (fallback) for a person: the model is not shown it, so nothing is said and all of it
+    is announced."""
     return []
 
 
@@ -298,6 +294,6 @@ _SAYERS: Final[dict[str, Callable[[_Block], Said]]] = {
     "tool_addition": _addition,
     "tool_removal": _instruction,
     "mcp_tool_listing": _instruction,
-    "fallback": _unshown,
+    "fallback": _instruction,
     "container_upload": _upload,
 }

@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_event import count
-from anyllm_fast.dialects.arguments import arguments_of
+from anyllm_fast.dialects.arguments import write_input
 from anyllm_fast.dialects.citations import citation_of
 from anyllm_fast.dialects.media import image_block
+from anyllm_fast.dialects.order import call_id
 from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
 from anyllm_fast.dialects.whole import Members, decode_members, read_members, says_something
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
@@ -95,19 +96,19 @@ def read_reply(body: bytes, losses: Losses) -> Reply:
     sequence = string(message.get("stop_sequence", ABSENT)) or None
     reply.stop_reason, reply.stop_sequence = judge_stop(string(message.get("stop_reason", ABSENT)), sequence, calls)
     for name, raw in message.items():
-        if name not in _MESSAGE and says_something(raw):
+        if name not in MESSAGE and says_something(raw):
             reply.parts.append(PrivatePart(name.encode(), bytes(raw)))
     return reply
 
 
-_MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
-_BLOCK: dict[bytes, frozenset[str]] = {
+MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
+BLOCK: dict[bytes, frozenset[str]] = {
     b"text": frozenset({"type", "text", "citations"}),
     b"thinking": frozenset({"type", "thinking", "signature"}),
     b"redacted_thinking": frozenset({"type", "data"}),
     b"tool_use": frozenset({"type", "id", "name", "input"}),
 }
-_SAYS_NOTHING: dict[str, tuple[object, ...]] = {
+SAYS_NOTHING: dict[str, tuple[object, ...]] = {
     "caller": ({"type": "direct"},),
 }
 """Values that mean the same as none: dropping them loses nothing."""
@@ -115,17 +116,17 @@ _SAYS_NOTHING: dict[str, tuple[object, ...]] = {
 
 def _left_over(members: Members, known: frozenset[str], where: Where, losses: Losses) -> None:
     for name, raw in members.items():
-        if name not in known and says_something(raw, _SAYS_NOTHING.get(name, ())):
+        if name not in known and says_something(raw, SAYS_NOTHING.get(name, ())):
             losses.add((where, name), "only Anthropic Messages knows it")
 
 
 def _read_block(raw: Raw, where: Where, parts: list[ReplyPart], losses: Losses) -> None:
     block = decode_members(raw)
     kind = string(block.get("type", ABSENT))
-    if kind not in _BLOCK:
+    if kind not in BLOCK:
         parts.append(PrivatePart(kind or b"content_block", bytes(raw)))
         return
-    _left_over(block, _BLOCK[kind], where, losses)
+    _left_over(block, BLOCK[kind], where, losses)
     match kind:
         case b"text":
             text = TextPart(_span(block, "text"), [bytes(raw) for raw in objects(block.get("citations", ABSENT))])
@@ -169,8 +170,12 @@ def write_reply(reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
                 losses.add((ROOT, part.name.decode()), "Anthropic Messages has no place for it")
             case PrivatePart() if part.name in _TOP:
                 members.append(b',"%b":%b' % (part.name, part.raw))
+            case CallPart():
+                ident = part.ident or call_id(options.ident, calls)
+                calls += 1
+                given = write_input(part.args)
+                blocks.append(b'{"type":"tool_use","id":"%b","name":"%b","input":%b}' % (ident, part.name, given))
             case _:
-                calls += isinstance(part, CallPart)
                 blocks.append(_write_part(part, losses))
     stop = reply.stop_reason or ("tool_use" if calls else "end_turn")
     sequence = b"null" if reply.stop_sequence is None else b'"%b"' % reply.stop_sequence
@@ -206,14 +211,12 @@ def _is_block(part: PrivatePart) -> bool:
         return False
 
 
-def _write_part(part: TextPart | RefusalPart | CallPart | PrivatePart, losses: Losses) -> bytes:
+def _write_part(part: TextPart | RefusalPart | PrivatePart, losses: Losses) -> bytes:
     match part:
         case TextPart():
             return _write_text(part, losses)
         case RefusalPart():
             return b'{"type":"text","text":"%b"}' % part.text  # stop_reason says that it refuses
-        case CallPart():
-            return b'{"type":"tool_use","id":"%b","name":"%b","input":%b}' % (part.ident, part.name, write_input(part.args))
         case PrivatePart():
             return part.raw
 
@@ -229,18 +232,6 @@ def _write_text(part: TextPart, losses: Losses) -> bytes:
         losses.add((ROOT, "logprobs"), "Anthropic Messages has no place for it")
     tail = b',"citations":[%b]' % b",".join(citations) if citations else b""
     return b'{"type":"text","text":"%b"%b}' % (part.text, tail)
-
-
-def write_input(args: bytes) -> bytes:
-    """The arguments of a call as the JSON object that `input` must be, spliced as the model wrote them.
-
-    What is no object is kept under `_raw`, what is no JSON under `_raw_error`; null is no arguments, as hosts send it for them.
-    """
-    try:
-        given = bytes(arguments_of(Raw(b'"%b"' % args)))
-    except ValueError:  # not even a sound string
-        return b'{"_raw_error":"%b"}' % args
-    return b"{}" if given == b'{"_raw":null}' else given
 
 
 def write_usage(usage: Usage) -> bytes:

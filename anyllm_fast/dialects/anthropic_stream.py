@@ -18,6 +18,9 @@ from anyllm_fast.dialects.anthropic_ends import (
     NO_TYPE,
     foreign,
     judge_stop,
+    unsaid_in_block,
+    unsaid_in_end,
+    unsaid_in_message,
     write_failure,
     write_start,
     write_stop,
@@ -135,6 +138,8 @@ class AnthropicDecoder:
             return
         message = decode_message(event.message)
         sink.start(string(message.id), string(message.model))
+        for name, raw in unsaid_in_message(bytes(event.message)):
+            sink.private(name, raw)
         if is_object(message.usage):
             self._counts = count(message.usage, self._counts)
             sink.usage(self._counts)
@@ -144,11 +149,8 @@ class AnthropicDecoder:
             if reason := string(delta.stop_reason):
                 self._reason = reason
                 self._sequence = string(delta.stop_sequence) or None
-            for name, raw in ((b"container", delta.container), (b"stop_details", delta.stop_details)):
-                if is_object(raw):
-                    sink.private(name, bytes(raw))
-        if is_object(event.context_management):
-            sink.private(b"context_management", bytes(event.context_management))
+        for name, raw in unsaid_in_end(data):
+            sink.private(name, raw)
         if is_object(event.usage):
             self._counts = count(event.usage, self._counts)
             sink.usage(self._counts)
@@ -172,6 +174,8 @@ class AnthropicDecoder:
             self._fail(TOO_MANY_CALLS, sink)
             return
         block = self._blocks[index] = _Block(kind)
+        for name, raw in unsaid_in_block(kind, bytes(event.content_block)):
+            sink.private(name, raw)
         if kind == b"text":
             self._start_text(content, sink)
             return

@@ -11,7 +11,7 @@ from anyllm_fast.dialects.anthropic_blocks import is_signed
 from anyllm_fast.dialects.anthropic_tools import forces_a_tool
 from anyllm_fast.neutral.effort import MIN_BUDGET, budget_of, effort_in_force, effort_of, word
 from anyllm_fast.neutral.losses import ROOT, Where
-from anyllm_fast.neutral.members import leftovers, need_text, open_object, refuse, take, take_count, take_string, wrong
+from anyllm_fast.neutral.members import leftovers, need_text, open_object, refuse, take, take_count, take_string, text_of, wrong
 from anyllm_fast.neutral.outgoing import Json, Outgoing
 from anyllm_fast.neutral.request import Members, Reasoning, Request, Thinking, ToolCall, ToolResult
 
@@ -45,6 +45,7 @@ def read_thinking(members: Members, request: Request) -> None:
             raise wrong(None, "an integer", (where, "budget_tokens"))
         reasoning.budget = msgspec.json.decode(budget, type=int)
     reasoning.display = take_string(inside, "display", where)
+    reasoning.display_where = (where, "display")
     reasoning.private = leftovers(inside)
 
 
@@ -72,6 +73,17 @@ def write_thinking(out: Json, outgoing: Outgoing) -> None:
         _write_budget(out, outgoing, reasoning.budget or budget_of(said))
     else:
         outgoing.lose(reasoning.effort_where, "the model takes no effort")
+    if reasoning.display is not None:
+        _write_display(out, outgoing, reasoning, reasoning.display)
+
+
+def _write_display(out: Json, outgoing: Outgoing, reasoning: Reasoning, display: Raw) -> None:
+    """How thoughts are shown is said where there may be some; that none are shown says nothing where there are none."""
+    thinking = out.get("thinking", {"type": "disabled"})
+    if thinking["type"] != "disabled":
+        thinking["display"] = display
+    elif text_of(display) != "omitted":
+        outgoing.lose(reasoning.display_where, "the model is not asked to think")
 
 
 def _write_own(out: Json, outgoing: Outgoing, reasoning: Reasoning) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from anyllm_fast.dialects.anthropic_blocks import NAME_LIMIT
 from anyllm_fast.dialects.anthropic_cache import take_cache, write_mark
@@ -29,7 +30,7 @@ from anyllm_fast.neutral.members import (
     wrong,
 )
 from anyllm_fast.neutral.outgoing import Json, Outgoing
-from anyllm_fast.neutral.request import CustomTool, Members, Request, ServerTool, Tool, ToolChoice
+from anyllm_fast.neutral.request import CustomTool, Foreign, Members, Request, ServerTool, Tool, ToolChoice, Turn
 
 AnyTool = Tool | ServerTool | CustomTool
 
@@ -48,17 +49,46 @@ _BUILT_IN: Final = re.compile(
 _SERVER: Final = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool_\w+?)_?(\d{8})?")
 
 
+class LateTool(Tool, kw_only=True):
+    """One that a message defines, and that goes back to this dialect with the message."""
+
+
+class LateServerTool(ServerTool, kw_only=True):
+    """The same for one that the provider runs."""
+
+
 def read_tools(given: list[Members] | None, request: Request) -> None:
-    if given is None:
-        return
     where: Where = (ROOT, "tools")
-    request.tools = tools = [_read_tool(item, (where, index)) for index, item in enumerate(given)]
+    tools = [_read_tool(item, (where, index)) for index, item in enumerate(given or ())]
+    known = {bytes(tool.name) for tool in tools if isinstance(tool, Tool | CustomTool)}
+    late = [tool for tool in _defined(request.turns) if isinstance(tool, ServerTool) or bytes(tool.name) not in known]
+    if given is None and not late:
+        return
+    request.tools = tools = [*tools, *late]
     deferred = [tool for tool in tools if type(tool) is Tool and tool.deferred]
     if deferred:
         searched = any(type(tool) is ServerTool and tool.type.startswith("tool_search_tool") for tool in tools)
         names = found_tools(request.turns)
         for tool in deferred:
             tool.found = searched or text_of(tool.name) in names
+
+
+def _defined(turns: list[Turn]) -> Iterator[AnyTool]:
+    """Tools that the messages define where they make them known."""
+    for turn in turns:
+        for part in turn.parts:
+            if type(part) is not Foreign or part.type != "tool_addition":
+                continue
+            here: Where = (part.where, "tool")
+            inside = open_object(need(open_object(part.raw, part.where), "tool", "an object", part.where), here)
+            definition = take_object(inside, "definition", here)
+            if definition is not None:
+                place: Where = (here, "definition")
+                tool = _read_tool(open_object(definition, place), place)
+                if isinstance(tool, Tool):
+                    yield LateTool(**{**structs.asdict(tool), "deferred": False})
+                elif isinstance(tool, ServerTool):
+                    yield LateServerTool(**structs.asdict(tool))
 
 
 def _read_tool(members: Members, where: Where) -> AnyTool:
@@ -134,6 +164,7 @@ def write_tools(out: Json, outgoing: Outgoing) -> None:
     tools = request.tools or []
     if choice is not None and choice.mode == "allowed":
         tools = [tool for tool in tools if isinstance(tool, ServerTool) or text_of(tool.name) in choice.names]
+    tools = [tool for tool in tools if not (outgoing.own and isinstance(tool, LateTool | LateServerTool))]
     said = [written for tool in tools if (written := _write_tool(tool, outgoing)) is not None]
     if said or (outgoing.own and request.tools is not None):
         out["tools"] = said

@@ -37,6 +37,18 @@ def arguments_of(raw: Raw) -> Raw:
     return Raw(value) if value.startswith(b"{") else Raw(encode({"_raw": Raw(value)}))
 
 
+def write_input(args: bytes) -> bytes:
+    """A span of arguments as the JSON object that a call has in a reply, spliced as the model wrote them.
+
+    As `arguments_of` says; but null is no arguments, as hosts send it for them.
+    """
+    try:
+        given = bytes(arguments_of(Raw(b'"%b"' % args)))
+    except ValueError:  # not even a sound string
+        return b'{"_raw_error":"%b"}' % args
+    return b"{}" if given == b'{"_raw":null}' else given
+
+
 def string_of_arguments(args: Raw) -> Raw:
     """A JSON string that holds `args` as they are."""
     return Raw(encode(bytes(args).decode()))

@@ -102,6 +102,14 @@ class _Counted(msgspec.Struct):
     input: _Input
 
 
+class _Bare(msgspec.Struct):
+    """What a body with status 200 must have to be an error all the same."""
+
+    output: Any = None
+    message: Any = None
+    type: Any = msgspec.field(default=None, name="__type")
+
+
 class _Anything(msgspec.Struct):
     """No member is looked at."""
 
@@ -110,6 +118,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_models = msgspec.json.Decoder(_TheirModels).decode
 _decode_counted = msgspec.json.Decoder(_Counted).decode
 _decode_count = msgspec.json.Decoder(_Count).decode
+_decode_bare = msgspec.json.Decoder(_Bare).decode
 _prove = msgspec.json.Decoder(_Anything).decode
 
 
@@ -177,7 +186,8 @@ class BedrockConverse:
         return failure
 
     def read_failure(self, body: bytes) -> Failure | None:
-        return upstream_error.read_failure(body)
+        """Also an error as AWS writes it: a message, or a type, where the answer should be."""
+        return upstream_error.read_failure(body) or (upstream_error.read_error(500, body) if _is_error(body) else None)
 
     def write_error(self, error: GatewayError, request_id: str) -> bytes:
         """The message alone; the rest is in the headers."""
@@ -229,6 +239,14 @@ def _said(error: GatewayError) -> tuple[str, int]:
 def _model(info: ModelInfo) -> _Model:
     name, owner = info.display_name or info.id, info.owned_by or "system"
     return _Model(_ARN + info.id, info.id, name, owner, ["TEXT"], ["TEXT"], True, [], ["ON_DEMAND"], _Lifecycle("ACTIVE"))
+
+
+def _is_error(body: bytes) -> bool:
+    try:
+        found = _decode_bare(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return found.output is None and (isinstance(found.message, str) or isinstance(found.type, str))
 
 
 def _text(value: Any) -> str:

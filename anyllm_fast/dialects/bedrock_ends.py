@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from anyllm_fast.dialects.bedrock_citations import citation_of, converse_citation
 from anyllm_fast.dialects.bedrock_media import FORMATS
-from anyllm_fast.dialects.bedrock_reply import MALFORMED, STOP_WRITTEN, with_sequence, write_media, write_usage
+from anyllm_fast.dialects.bedrock_reply import CONTENT, MALFORMED, STOP_WRITTEN, with_sequence, write_media, write_usage
 from anyllm_fast.dialects.citations import citation_of as citation_of_annotation
 from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
 from anyllm_fast.dialects.upstream_error import KINDS, read_error
@@ -134,15 +134,15 @@ def assemble(kind: bytes, start: bytes, deltas: list[bytes]) -> tuple[bytes, byt
         pieces = [_decode(delta)[kind.decode()] for delta in deltas]
         match kind:
             case b"toolUse":
-                return kind, _encode({"toolUse": {**inside, "input": _input(pieces)}})
+                return CONTENT + kind, _encode({"toolUse": {**inside, "input": _input(pieces)}})
             case b"toolResult":
                 content = [item for piece in pieces for item in objects(piece)]
-                return kind, _encode({"toolResult": {**inside, "content": content}})
+                return CONTENT + kind, _encode({"toolResult": {**inside, "content": content}})
             case b"image":
                 return _image(inside, pieces)
     except (ValueError, KeyError):  # msgspec's errors and binascii's are ValueErrors
         pass
-    return kind, b'{"start":%b,"deltas":[%b]}' % (start, b",".join(deltas))
+    return CONTENT + kind, b'{"start":%b,"deltas":[%b]}' % (start, b",".join(deltas))
 
 
 def _input(pieces: list[Raw]) -> Raw:
@@ -166,7 +166,7 @@ def _image(inside: Members, pieces: list[Raw]) -> tuple[bytes, bytes]:
         return b"media", b'{"media_type":"%b","data":"%b"}' % (media_type.encode(), blob)
     if blob:
         merged["source"] = Raw(b'{"bytes":"%b"}' % blob)
-    return b"image", _encode({"image": merged})
+    return CONTENT + b"image", _encode({"image": merged})
 
 
 def write_private(name: bytes, raw: bytes, index: int) -> bytes | None:
@@ -175,7 +175,8 @@ def write_private(name: bytes, raw: bytes, index: int) -> bytes | None:
         written = write_media(raw)
         if written is None:
             return None
-        name, raw = b"image", written
+        name, raw = CONTENT + b"image", written
+    name = name.removeprefix(CONTENT) if name.startswith(CONTENT) else b""
     if name not in (b"image", b"toolUse", b"toolResult"):
         return None
     try:

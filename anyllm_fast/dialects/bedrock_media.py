@@ -148,6 +148,8 @@ class MediaWriter:
         outgoing = self._outgoing
         if outgoing.own and "guardContent" in part.private:
             return [{"guardContent": part.private["guardContent"]}]
+        if not outgoing.own and _is_elsewhere(part):
+            return [self._told(part)]
         if part.parts is not None and not all(isinstance(each, Text) for each in part.parts) and not outgoing.own:
             return self._apart(part, part.parts)
         kind = _kind(part)
@@ -167,6 +169,16 @@ class MediaWriter:
         if not outgoing.own:
             outgoing.inner({}, part.inner, part.where)
         return [*before, {kind: out}]
+
+    def _told(self, part: Media) -> Json:
+        """The address of a file, sound or film that the API cannot fetch: the model is told it. A picture is refused instead: it
+        is there to be looked at, and a model that is given an address answers as if it had."""
+        outgoing = self._outgoing
+        outgoing.lose(part.where, f"the target cannot fetch this {part.kind}: it is only told the address")
+        lines = [] if part.context is None else [text_of(part.context)]
+        name = "" if part.name is None else f"{text_of(part.name)}, "
+        address = "" if part.url is None else text_of(part.url)
+        return {"text": "\n".join([*lines, f"[{part.kind}: {name}{address}]"])}
 
     def _about(self, part: Media, out: Json) -> list[Json]:
         """Name, context and citations of a document. Only Claude cites; to the others the context is told before it."""
@@ -262,6 +274,10 @@ class MediaWriter:
         if self._outgoing.profile.anthropic_model:
             return "txt", {"content": [{"text": each.text} for each in texts if text_of(each.text).strip()]}
         return "txt", {"bytes": _base64("\n".join(text_of(each.text) for each in texts))}
+
+
+def _is_elsewhere(part: Media) -> bool:
+    return part.kind != "image" and part.url is not None and not bytes(part.url).startswith(_S3)
 
 
 def _kind(part: Media) -> Kind:

@@ -12,17 +12,18 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast.dialects.arguments import arguments_of
+from anyllm_fast.dialects.arguments import write_input
 from anyllm_fast.dialects.bedrock_blocks import redacted_of
 from anyllm_fast.dialects.bedrock_citations import citation_of, converse_citation
 from anyllm_fast.dialects.bedrock_content import NAME, SERVER
 from anyllm_fast.dialects.bedrock_media import FORMATS
 from anyllm_fast.dialects.citations import citation_of as citation_of_annotation
+from anyllm_fast.dialects.order import call_id
 from anyllm_fast.dialects.repair import ABSENT, is_object, number, objects, string
 from anyllm_fast.dialects.whole import Members, decode_members, read_members, says_something
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
 from anyllm_fast.neutral.reply import CallPart, PrivatePart, RedactedPart, RefusalPart, Reply, ReplyPart, TextPart, ThinkingPart
-from anyllm_fast.neutral.signatures import PREFIX, redacted_data, tagged, untagged
+from anyllm_fast.neutral.signatures import tagged
 from anyllm_fast.neutral.spans import escaped
 from anyllm_fast.neutral.stream import StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
@@ -52,7 +53,7 @@ STOP_WRITTEN: Final[dict[StopReason, bytes]] = {
 _NOTES: Final = frozenset({"output", "stopReason", "usage", "metrics", "performanceConfig", "serviceTier"})
 _EXTRA: Final = "additionalModelResponseFields"
 _TOP: Final = frozenset({_EXTRA.encode(), b"trace"})
-_CONTENT: Final = b"content."
+CONTENT: Final = b"content."
 _WORDS: Final = {media: (kind, word) for kind in ("image", "audio") for word, media in FORMATS[kind].items()}
 
 
@@ -161,7 +162,7 @@ def _read_block(raw: Raw, where: Where, parts: list[ReplyPart], losses: Losses) 
 
 def _private(kind: str, raw: Raw) -> PrivatePart:
     """A block of this dialect's own, whole. Its name says where it is from: other APIs have an `audio` too."""
-    return PrivatePart(b"%b%b" % (_CONTENT, kind.encode()), bytes(raw))
+    return PrivatePart(b"%b%b" % (CONTENT, kind.encode()), bytes(raw))
 
 
 def _left_over(members: Members, known: tuple[str, ...], where: Where, losses: Losses) -> None:
@@ -184,24 +185,13 @@ def _read_call(raw: Raw, value: Raw, where: Where, parts: list[ReplyPart], losse
 def _read_reasoning(value: Raw, where: Where, parts: list[ReplyPart], losses: Losses) -> None:
     said = decode_members(value)
     if "redactedContent" in said:
-        parts.append(RedactedPart(_unwrapped(string(said["redactedContent"]))))
+        parts.append(RedactedPart(string(said["redactedContent"])))
         return
     text = said.get("reasoningText", ABSENT)
     if is_object(text):
         inside = decode_members(text)
         _left_over(inside, ("text", "signature"), (where, "reasoningText"), losses)
-        signature = untagged(string(inside.get("signature", ABSENT)), NAME)[1]
-        parts.append(ThinkingPart(string(inside.get("text", ABSENT)), signature))
-
-
-def _unwrapped(data: bytes) -> bytes:
-    """What `redacted_of` was given, where this is its work."""
-    try:
-        value = b64decode(data, validate=True)
-    except ValueError:
-        return data
-    inner = redacted_data(untagged(value, NAME)[1]) if value.startswith(PREFIX) else None
-    return data if inner is None else inner
+        parts.append(ThinkingPart(string(inside.get("text", ABSENT)), string(inside.get("signature", ABSENT))))
 
 
 def _read_cited(value: Raw, where: Where, losses: Losses) -> TextPart:
@@ -294,10 +284,10 @@ def _write_part(part: ReplyPart, options: StreamOptions, losses: Losses, calls: 
         case RedactedPart():
             return b'{"reasoningContent":{"redactedContent":"%b"}}' % write_redacted(part.data, options.origin)
         case CallPart():
-            ident = part.ident or b"call_%d" % calls
-            return b'{"toolUse":{"toolUseId":"%b","name":"%b","input":%b}}' % (ident, part.name, _input(part.args))
+            ident = part.ident or call_id(options.ident, calls - 1)
+            return b'{"toolUse":{"toolUseId":"%b","name":"%b","input":%b}}' % (ident, part.name, write_input(part.args))
         case PrivatePart():
-            return _write_private(part, losses)
+            return _write_private(part, options, losses)
 
 
 def write_redacted(data: bytes, origin: str) -> bytes:
@@ -331,15 +321,6 @@ def _write_text(part: TextPart, losses: Losses) -> bytes:
     return b'{"citationsContent":{"content":[{"text":"%b"}],"citations":[%b]}}' % (part.text, b",".join(found))
 
 
-def _input(args: bytes) -> bytes:
-    """The arguments of a call as the object that `input` must be, spliced as the model wrote them."""
-    try:
-        given = bytes(arguments_of(Raw(b'"%b"' % args)))
-    except ValueError:  # not even a sound string
-        return b'{"_raw_error":"%b"}' % args
-    return b"{}" if given == b'{"_raw":null}' else given
-
-
 class _Media(msgspec.Struct):
     media_type: str
     data: Raw
@@ -348,12 +329,12 @@ class _Media(msgspec.Struct):
 _decode_media: Final = msgspec.json.Decoder(_Media).decode
 
 
-def _write_private(part: PrivatePart, losses: Losses) -> bytes | None:
+def _write_private(part: PrivatePart, options: StreamOptions, losses: Losses) -> bytes | None:
     if part.name == b"media":
         media = write_media(part.raw)
         if media is not None:
             return media
-    elif part.name.startswith(_CONTENT):
+    elif part.name.startswith(CONTENT) and options.origin in ("", NAME):  # others have contents of these names
         return part.raw
     losses.add((ROOT, part.name.decode()), "Bedrock Converse has no place for it")
     return None

@@ -55,6 +55,7 @@ def _read_claude(fields: Members) -> Reasoning | None:
         budget = take_count(inside, "budget_tokens", where)
         reasoning.budget = None if budget is None else msgspec.json.decode(budget, type=int)
         reasoning.display = take_string(inside, "display", where)
+        reasoning.display_where = (where, "display")
         reasoning.private = leftovers(inside)
         del fields[name]
         return reasoning
@@ -117,13 +118,13 @@ def write_thinking(out: Json, outgoing: Outgoing) -> None:
     reasoning = reasoning or Reasoning()
     outgoing.private({}, reasoning.private, reasoning.where)
     if setter is not None:
-        reasoning = msgspec.structs.replace(reasoning, effort_where=((setter.where, "output_config"), "effort"))
+        reasoning = msgspec.structs.replace(reasoning, effort_where=setter.effort_where)
     said = word(effort) or (effort_of(reasoning.budget) if reasoning.budget is not None else "")
     if outgoing.profile.anthropic_model:
         _write_claude(out, outgoing, reasoning, said)
         return
     if reasoning.display is not None:
-        outgoing.lose((reasoning.where, "display"))
+        outgoing.lose(reasoning.display_where)
     _write_word(out, outgoing, reasoning, said)
 
 
@@ -177,7 +178,7 @@ def _write_claude(out: Json, outgoing: Outgoing, reasoning: Reasoning, said: str
     else:
         outgoing.lose(reasoning.effort_where, "the model takes no effort")
     if reasoning.display is not None and "display" not in fields.get("thinking", {}):
-        outgoing.lose((reasoning.where, "display"), "only said while the model thinks by itself")
+        outgoing.lose(reasoning.display_where, "only said while the model thinks by itself")
     if fields:
         out.setdefault(FIELDS, {}).update(fields)
 

@@ -141,8 +141,9 @@ def _read_thinking(members: Members, request: Request) -> None:
     inside = spelled(open_object(raw, where))
     reasoning = GivenReasoning(config=raw, where=where, effort_where=(where, "thinkingLevel"))
     shown = take_flag(inside, "includeThoughts", where)
-    if shown is False:
-        reasoning.display = string_of("omitted")
+    if shown is not None:
+        reasoning.display = string_of("summarized" if shown else "omitted")
+        reasoning.display_where = (where, "includeThoughts")
     budget = _take_budget(inside, where)
     level = (take_text(inside, "thinkingLevel", where) or "").lower()
     if level and level != "thinking_level_unspecified":
@@ -278,7 +279,7 @@ def _write_reasoning(config: Json, outgoing: Outgoing) -> None:
     said = word(effort)
     where: Where = ROOT
     if setter is not None:
-        where = ((setter.where, "output_config"), "effort")
+        where = setter.effort_where
     elif reasoning is not None:
         where = reasoning.effort_where
     if reasoning is not None:
@@ -290,9 +291,11 @@ def _write_reasoning(config: Json, outgoing: Outgoing) -> None:
         config["thinkingConfig"] = _off(outgoing, where if reasoning is None or mode != "off" else reasoning.where)
         return
     thinking: Json = _amount(reasoning, said, where, outgoing)
-    if mode or said:
-        shown = reasoning is None or reasoning.display is None or text_of(reasoning.display) != "omitted"
-        thinking["includeThoughts"] = shown
+    display = None if reasoning is None or reasoning.display is None else text_of(reasoning.display)
+    if mode or said or display == "summarized":
+        thinking["includeThoughts"] = display != "omitted"
+    if reasoning is not None and display not in (None, "summarized", "omitted"):
+        outgoing.lose(reasoning.display_where, "the target shows summaries of thoughts, or nothing")
     if thinking:
         config["thinkingConfig"] = thinking
 

@@ -16,13 +16,13 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast.dialects.gemini_event import members_of
+from anyllm_fast.dialects.arguments import write_input
+from anyllm_fast.dialects.gemini_event import Lost, members_of
 from anyllm_fast.dialects.gemini_signature import ANY, TEXT, read_proof, write_proof
 from anyllm_fast.dialects.gemini_signature import NAME as ORIGIN
-from anyllm_fast.dialects.repair import ABSENT, is_object, string
+from anyllm_fast.dialects.repair import ABSENT, string
 from anyllm_fast.errors import Kind
 from anyllm_fast.neutral.signatures import redacted, tagged
-from anyllm_fast.neutral.spans import text_of
 from anyllm_fast.neutral.stream import Failure, StopReason, StreamOptions
 from anyllm_fast.neutral.usage import Usage
 
@@ -64,10 +64,19 @@ def judge_stop(finish: bytes, blocked: bool, calls: int) -> StopReason:
     return "tool_use" if calls and stop in ("end_turn", "other") else stop
 
 
-def blocked(feedback: bytes) -> tuple[bool, list[tuple[bytes, bytes]]]:
+def unsaid_finish(finish: bytes) -> Lost:
+    """A finishReason that no other dialect has a word for, as the private event that says it."""
+    known = finish in STOP_REASONS or finish in _OTHER
+    return [] if known else [(b"candidates.finishReason", b'"%b"' % finish)]
+
+
+_OTHER: Final = (b"", b"OTHER", b"IMAGE_OTHER", b"FINISH_REASON_UNSPECIFIED")
+
+
+def blocked(feedback: bytes) -> tuple[bool, Lost]:
     """Whether a promptFeedback says that the prompt was blocked, and what else it says that nobody reads."""
     members = members_of(feedback)
-    lost = []
+    lost: Lost = []
     if rated_blocked(bytes(members.get("safetyRatings", ABSENT))):
         lost.append((b"promptFeedback.safetyRatings", bytes(members["safetyRatings"])))
     if string(message := members.get("blockReasonMessage", ABSENT)):
@@ -135,24 +144,11 @@ def write_media(raw: bytes) -> bytes | None:
     return b'{"inlineData":{"mimeType":"%b","data":%b}}' % (string(media.media_type), bytes(media.data))
 
 
-def read_args(span: bytes) -> bytes | Failure:
-    """The arguments of a call as one line of JSON: they have to be an object."""
-    try:
-        text = text_of(span).encode().strip()
-        if not text:
-            return b"{}"
-        if is_object(Raw(text)):
-            _decode_raw(text)
-            return text.translate(_SPACES)
-        why = "they are not a JSON object"
-    except ValueError as error:  # msgspec's errors among them
-        why = str(error)
-    except RecursionError:
-        why = "they are nested too deeply"
-    return Failure("api", f"the upstream sent a tool call whose arguments cannot be read: {why}", 502)
+def read_args(span: bytes) -> bytes:
+    """The arguments of a call as one line of JSON: an object, whatever the model wrote."""
+    return write_input(span).translate(_SPACES)
 
 
-_decode_raw = msgspec.json.Decoder(Raw).decode
 _SPACES: Final = bytes.maketrans(b"\r\n", b"  ")
 """Line breaks in sound JSON are only between its parts."""
 

@@ -40,7 +40,7 @@ def read_notes(raws: list[tuple[bytes, bytes]], said: bytes) -> tuple[list[bytes
     for name, raw in raws:
         members = members_of(raw)
         if name == b"groundingMetadata":
-            found = _grounding(members, text)
+            found = _grounding(members, text, lost)
             lost += [(_name(name, member), bytes(value)) for member, value in members.items() if _counts(member, value)]
         else:
             found = _citations(members, text, lost)
@@ -76,12 +76,13 @@ class _Said:
         return first, first + len(place.decode("utf-8", "ignore"))
 
 
-def _grounding(members: dict[str, Raw], said: _Said) -> list[bytes]:
-    sources = [_source(chunk) for chunk in objects(members.get("groundingChunks", ABSENT))]
+def _grounding(members: dict[str, Raw], said: _Said, lost: Lost) -> list[bytes]:
+    sources = [_source(chunk, lost) for chunk in objects(members.get("groundingChunks", ABSENT))]
     cited: set[int] = set()
     found = []
     for support in objects(members.get("groundingSupports", ABSENT)):
         about = members_of(support)
+        _lose(about, ("segment", "groundingChunkIndices"), b"groundingSupports", lost)
         place = _place(members_of(about.get("segment", ABSENT)), said)
         for index in _numbers(about.get("groundingChunkIndices", ABSENT)):
             if 0 <= index < len(sources) and sources[index] is not None:
@@ -91,16 +92,25 @@ def _grounding(members: dict[str, Raw], said: _Said) -> list[bytes]:
     return found + [_annotation(source, end) for at, source in enumerate(sources) if source and at not in cited]
 
 
-def _source(chunk: Raw) -> tuple[bytes, bytes] | None:
-    """(address, title), both quoted, of a groundingChunk of a kind that is known."""
+def _source(chunk: Raw, lost: Lost) -> tuple[bytes, bytes] | None:
+    """(address, title), both quoted, of a groundingChunk of a kind that is known. What else it says is lost by name."""
+    found = None
     for kind, value in members_of(chunk).items():
-        if kind in _SOURCES:
-            members = members_of(value)
-            for name in _SOURCES[kind]:
-                if string(address := members.get(name, ABSENT)):
-                    title = members.get("title", ABSENT)
-                    return bytes(address), bytes(title) if string(title) else b'""'
-    return None
+        members = members_of(value)
+        name = next((name for name in _SOURCES.get(kind, ()) if string(members.get(name, ABSENT))), "")
+        if found is not None or not name:
+            lost.append((_name(b"groundingMetadata.groundingChunks", kind), bytes(value)))
+            continue
+        title = members.get("title", ABSENT)
+        found = bytes(members[name]), bytes(title) if string(title) else b'""'
+        _lose(members, (name, "title"), b"groundingChunks.%b" % kind.encode(), lost)
+    return found
+
+
+def _lose(members: dict[str, Raw], read: tuple[str, ...], where: bytes, lost: Lost) -> None:
+    for member, value in members.items():
+        if member not in read and _counts(member, value):
+            lost.append((_name(b"groundingMetadata." + where, member), bytes(value)))
 
 
 def _place(segment: dict[str, Raw], said: _Said) -> tuple[int, int]:
@@ -225,6 +235,10 @@ class Notes:
         return members, lost
 
 
+_OF_PAGES: Final = ("cited_text", "encrypted_index")
+"""What a citation of a web page says that `groundingChunks.web` has no place for."""
+
+
 class _Grounding:
     """groundingMetadata as it is put together: each source once."""
 
@@ -242,8 +256,7 @@ class _Grounding:
             return False
         if cited.get("type") == "web_search_result_location" and isinstance(cited.get("url"), str):
             chunk: Any = {"web": {"uri": cited["url"], "title": _text(cited.get("title"))}}
-            if cited.get("encrypted_index"):
-                lost.append(b"citation.encrypted_index")
+            lost += [b"citation." + name.encode() for name in _OF_PAGES if cited.get(name)]
         elif isinstance(quoted := cited.get("cited_text"), str):
             title, source = cited.get("document_title") or cited.get("title"), cited.get("source")
             about = {"title": _text(title), "text": quoted}

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from anyllm_fast.dialects import gemini_ends as ends
-from anyllm_fast.dialects.anthropic_reply import write_input  # arguments as an object: both have them so
+from anyllm_fast.dialects.arguments import write_input
 from anyllm_fast.dialects.gemini_event import Tokens, count
 from anyllm_fast.dialects.gemini_notes import Notes
 from anyllm_fast.dialects.gemini_signature import ANY, CALL, MEDIA, TEXT, THOUGHT

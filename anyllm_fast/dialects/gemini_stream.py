@@ -110,6 +110,7 @@ class GeminiDecoder:
                 sink.private(b"annotation", raw)
             self._lose(lost, sink)
         self._settle(sink)
+        self._lose(ends.unsaid_finish(self._finish), sink)
         sink.stop(ends.judge_stop(self._finish, self._blocked, self._calls), None)
         sink.end()
 
@@ -376,10 +377,7 @@ class GeminiEncoder(Ordered):
 
     def _end_call(self) -> None:
         args = ends.read_args(b"".join(self._args))
-        if isinstance(args, Failure):
-            self.fail(args)
-        else:
-            self._put(b'{"functionCall":{"id":"%b","name":"%b","args":%b}%b}' % (*self._called, args, self._signed()))
+        self._put(b'{"functionCall":{"id":"%b","name":"%b","args":%b}%b}' % (*self._called, args, self._signed()))
 
     def _carry(self, name: bytes, raw: bytes) -> bool:
         if name == b"media":
@@ -396,6 +394,8 @@ class GeminiEncoder(Ordered):
     def _write_stop(self, reason: StopReason, sequence: bytes | None) -> None:
         self._flush()
         self._last.stop = reason
+        if sequence is not None:
+            self._lose(b"stop_sequence")
         if self._notes is not None:
             self._last.notes, lost = self._notes.write(b"".join(self._said))
             for name in lost:

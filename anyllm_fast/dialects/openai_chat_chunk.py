@@ -48,6 +48,7 @@ class Chunk(msgspec.Struct, gc=False):
     error: Raw = ABSENT
     object: Raw = ABSENT
     message: Raw = ABSENT
+    moderation: Raw = ABSENT
 
 
 class _LooseChoice(msgspec.Struct):
@@ -70,6 +71,7 @@ class _LooseChunk(msgspec.Struct):
     error: Raw = ABSENT
     object: Raw = ABSENT
     message: Raw = ABSENT
+    moderation: Raw = ABSENT
 
 
 class Block(msgspec.Struct):
@@ -164,7 +166,17 @@ def _loose(data: bytes) -> Chunk:
     choices = None
     if bytes(chunk.choices)[:1] == b"[":
         choices = [_loose_choice(raw) if is_object(raw) else Choice() for raw in _decode_items(chunk.choices)]
-    return Chunk(chunk.id, chunk.model, choices, chunk.usage, chunk.x_groq, chunk.error, chunk.object, chunk.message)
+    return Chunk(
+        chunk.id,
+        chunk.model,
+        choices,
+        chunk.usage,
+        chunk.x_groq,
+        chunk.error,
+        chunk.object,
+        chunk.message,
+        chunk.moderation,
+    )
 
 
 def _loose_choice(raw: Raw) -> Choice:

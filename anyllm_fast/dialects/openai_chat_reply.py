@@ -23,6 +23,7 @@ from anyllm_fast.dialects.openai_chat_chunk import (
 )
 from anyllm_fast.dialects.openai_chat_custom import is_custom, text_in
 from anyllm_fast.dialects.openai_chat_usage import write_usage
+from anyllm_fast.dialects.order import call_id
 from anyllm_fast.dialects.repair import ABSENT, is_object, objects, string
 from anyllm_fast.dialects.whole import Members, decode_members, read_members, says_something
 from anyllm_fast.neutral.custom_tools import CLOSE, OPEN, deeper
@@ -376,17 +377,17 @@ def _write_part(part: ReplyPart, message: _Message, options: StreamOptions, loss
         case RedactedPart():
             data = tagged(_foreign(options), part.data)
             message.blocks.append(b'{"type":"redacted_thinking","data":"%b"}' % data)
-        case CallPart() if is_custom(options.forms, part.name):
-            message.calls.append(
-                b'{"id":"%b","type":"custom","custom":{"name":"%b","input":"%b"}}' % (part.ident, part.name, text_in(part.args))
-            )
         case CallPart():
-            message.calls.append(
-                b'{"id":"%b","type":"function","function":{"name":"%b","arguments":"%b"}}'
-                % (part.ident, part.name, part.args or b"{}")
-            )
+            message.calls.append(_write_call(part, part.ident or call_id(options.ident, len(message.calls)), options))
         case PrivatePart():
             _write_private(part, message, options, losses)
+
+
+def _write_call(part: CallPart, ident: bytes, options: StreamOptions) -> bytes:
+    if is_custom(options.forms, part.name):
+        return b'{"id":"%b","type":"custom","custom":{"name":"%b","input":"%b"}}' % (ident, part.name, text_in(part.args))
+    function = b'{"name":"%b","arguments":"%b"}' % (part.name, part.args or b"{}")
+    return b'{"id":"%b","type":"function","function":%b}' % (ident, function)
 
 
 def _foreign(options: StreamOptions) -> str:
@@ -424,7 +425,7 @@ def _write_private(part: PrivatePart, message: _Message, options: StreamOptions,
         case b"media" if data := sound(part.raw):
             audio = b',"audio":{"id":"audio_%b","data":"%b","expires_at":%d,"transcript":""}'
             message.message.append(audio % (options.ident, data, options.created))
-        case b"moderation" | b"metadata":
+        case b"moderation" | b"metadata" if options.origin in ("", "openai_chat"):
             message.completion.append(b',"%b":%b' % (part.name, part.raw))
         case _:
             losses.add((ROOT, part.name.decode()), "Chat Completions has no place for it")

@@ -296,13 +296,13 @@ def _write_effort(out: Json, outgoing: Outgoing) -> None:
     effort, setter = effort_in_force(outgoing.request)
     where: Where = ROOT
     if setter is not None:
-        where = ((setter.where, "output_config"), "effort")
+        where = setter.effort_where
     elif reasoning is not None:
         where = reasoning.effort_where
     if reasoning is not None:
         outgoing.private({}, reasoning.private, reasoning.where)
         if reasoning.display is not None:
-            outgoing.lose((reasoning.where, "display"))
+            outgoing.lose(reasoning.display_where)
     _say_effort(out, outgoing, reasoning, word(effort), where)
 
 

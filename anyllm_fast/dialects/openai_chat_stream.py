@@ -137,6 +137,8 @@ class ChatDecoder:
         if usage := usage_in(chunk, choice):
             self._counts = count(usage, self._counts)
             sink.usage(self._counts)
+        if is_object(chunk.moderation):
+            sink.private(b"moderation", bytes(chunk.moderation))
         if choice is None:
             return
         if choice.delta is not None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from anyllm_fast.dialects.media import SAMPLES, media
 from anyllm_fast.dialects.openai_responses_ends import (
     ENDED_EARLY,
     NO_ITEM,
@@ -104,8 +105,6 @@ class ResponsesDecoder:
             handler(self, read, sink)
         elif kind in _ENDS:
             self._conclude(kind, read.response, sink)
-        elif kind.startswith(b"response.audio.") and string(read.delta):
-            sink.private(b"audio", b"null")
 
     def finish(self, sink: Sink) -> None:
         self._fail(ENDED_EARLY, sink)
@@ -379,6 +378,19 @@ class ResponsesDecoder:
         if item is not None and at > item.said:
             self._think(item, WORDS, at, string(event.text), sink)
 
+    # -- sounds --------------------------------------------------------------------------------------------------------
+
+    def _sound(self, event: Event, sink: Sink) -> None:
+        if span := string(event.delta):
+            self._thinking = -1
+            sink.private(b"media", media(SAMPLES, span))
+
+    def _spoken(self, event: Event, sink: Sink) -> None:
+        """The words of the sound."""
+        if span := string(event.delta):
+            self._thinking = -1
+            sink.text(span)
+
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def _begin_call(self, item: _Open, sink: Sink) -> None:
@@ -440,6 +452,8 @@ _HANDLERS: Final[dict[bytes, Callable[[ResponsesDecoder, Event, Sink], None]]] =
     b"response.reasoning_summary_part.done": ResponsesDecoder._summary_done,
     b"response.reasoning_text.delta": ResponsesDecoder._words_delta,
     b"response.reasoning_text.done": ResponsesDecoder._words_done,
+    b"response.audio.delta": ResponsesDecoder._sound,
+    b"response.audio.transcript.delta": ResponsesDecoder._spoken,
     b"response.function_call_arguments.delta": ResponsesDecoder._args,
     b"response.function_call_arguments.done": ResponsesDecoder._args_done,
     b"response.custom_tool_call_input.delta": ResponsesDecoder._args,

@@ -257,6 +257,7 @@ class _Reading:
     def _setting(self, part: Foreign, effort: Raw | None) -> None:
         """An item that sets something and says nothing: a turn without parts."""
         turn = ItemTurn(role="system", parts=[], effort=effort, where=part.where)
+        turn.effort_where = ((part.where, "reasoning"), "effort")
         turn.items = [Item(decode_object(part.raw), 0, whole=True)]
         turn.private = {_step(path, part.where): part.raw for path in part.unsaid}
         self.turns.append(turn)

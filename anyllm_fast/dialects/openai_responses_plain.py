@@ -100,13 +100,7 @@ def say(kind: str, members: Members, where: Where) -> tuple[Role, Said, list[Whe
 
 
 def _unshown(item: _Item) -> Said:
-    """The model sees what a search found in the answer that follows it; the item only shows a person that there was one."""
-    item.members.clear()
-    return []
-
-
-def _instruction(item: _Item) -> Said:
-    """Something for OpenAI's servers, not for the model: nothing is said, all of it is announced."""
+    """What a search found is in the answer that follows it; that there was one is not said again, but announced."""
     return []
 
 
@@ -158,7 +152,7 @@ def _image(item: _Item) -> Said:
 def _mcp_tools(item: _Item) -> Said:
     server, error = item.need("server_label"), item.json("error")
     names = [need_text(tool, "name", where) for tool, where in item.open_all("tools")]
-    return item.text(f"[tools of {server}: {error or ', '.join(names) or 'none'}]")
+    return item.text(f"[tools of {server}: {', '.join(names) or 'none'}{f'; error: {error}' if error else ''}]")
 
 
 def _mcp_call(item: _Item) -> Said:

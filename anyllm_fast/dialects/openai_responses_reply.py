@@ -413,7 +413,8 @@ class _Output:
         if part.name == b"media":
             item = items_out.write_media(items_out.item_id("image", self._options, place), part.raw)
         else:
-            item = part.raw if part.name in OWN_ITEMS and _is_item(part.raw) else None
+            own = self._options.origin in ("", items_out.ORIGIN)  # others have blocks of the same names
+            item = part.raw if own and part.name in OWN_ITEMS and part.raw[:1] == b"{" else None
         if item is None:
             self._losses.add((ROOT, part.name.decode()), "OpenAI Responses has no place for it")
         else:
@@ -425,14 +426,6 @@ class _Output:
             ident = items_out.item_id("message", self._options, len(self.items))
             self.items.append(items_out.write_message(ident, self._content, b"completed"))
             self._content = []
-
-
-def _is_item(raw: bytes) -> bool:
-    """Other dialects have blocks of the same names, but no ids on them."""
-    try:
-        return bool(string(decode_members(raw).get("id", ABSENT)))
-    except ValueError:
-        return False
 
 
 OWN_ITEMS: Final = frozenset(
@@ -453,4 +446,6 @@ def write_reply(reply: Reply, options: StreamOptions, losses: Losses) -> bytes:
     output.close()
     calls = any(isinstance(part, CallPart) for part in reply.parts)
     stop = reply.stop_reason or ("tool_use" if calls else "end_turn")
+    if reply.stop_sequence is not None:
+        losses.add((ROOT, "stop_sequence"), "OpenAI Responses does not say which stop sequence it was")
     return items_out.write_response(options, b",".join(output.items), reply.usage, stop, output.refused)

@@ -89,8 +89,13 @@ def _read_reasoning(members: Members, request: Request) -> None:
     reasoning = Reasoning(effort=effort, where=where, effort_where=(where, "effort"))
     if effort is not None:
         reasoning.mode = "off" if text_of(effort) == "none" else "effort"
+    summary = take_string(inside, "summary", where)
+    if summary is not None:
+        reasoning.display, reasoning.display_where = string_of("summarized"), (where, "summary")
+        if text_of(summary) != "auto":
+            inside["summary"] = summary  # how long it is to be, others cannot be told
     reasoning.private = leftovers(inside)
-    if effort is not None or reasoning.private:
+    if effort is not None or summary is not None or reasoning.private:
         request.reasoning = reasoning
 
 
@@ -173,8 +178,9 @@ def write_own_settings(out: Json, request: Request) -> None:
     reasoning = request.reasoning
     if reasoning is not None:
         effort = {} if reasoning.effort is None else {"effort": reasoning.effort}
-        if effort or reasoning.private:
-            out["reasoning"] = {**effort, **reasoning.private}
+        shown = {} if reasoning.display is None else {"summary": "auto"}
+        if effort or shown or reasoning.private:
+            out["reasoning"] = {**effort, **shown, **reasoning.private}
     text: Json = {} if request.verbosity is None else {"verbosity": request.verbosity}
     if request.format is not None:
         text["format"] = _own_format(request.format)
@@ -250,7 +256,7 @@ def _write_reasoning(out: Json, outgoing: Outgoing) -> None:
     effort, setter = effort_in_force(request)
     where: Where = ROOT
     if setter is not None:
-        where = ((setter.where, "output_config"), "effort")
+        where = setter.effort_where
     elif reasoning is not None:
         where = reasoning.effort_where
     said = _effort(outgoing, reasoning, word(effort), where)
@@ -259,9 +265,11 @@ def _write_reasoning(out: Json, outgoing: Outgoing) -> None:
     if reasoning is not None and _shows(reasoning):
         if not profile.reasoning_effort or not profile.reasoning_summary:
             if reasoning.display is not None:
-                outgoing.lose((reasoning.where, "display"), "the model does not show its reasoning")
+                outgoing.lose(reasoning.display_where, "the model does not show its reasoning")
         else:
             out.setdefault("reasoning", {})["summary"] = "auto"
+            if reasoning.display is not None and text_of(reasoning.display) != "summarized":
+                outgoing.lose(reasoning.display_where, "the target shows summaries of its reasoning, or nothing")
     if profile.reasoning_effort:
         out["include"] = [_ENCRYPTED]
 

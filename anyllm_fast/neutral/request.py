@@ -137,6 +137,7 @@ class Turn(msgspec.Struct, kw_only=True, gc=False):
     name: Raw | None = None  # participant's name (OpenAI)
     developer: bool = False  # role was `developer`, OpenAI's newer word for system
     effort: Raw | None = None  # JSON string: from this system turn on, the model works with this effort (Anthropic)
+    effort_where: Where = ROOT
     transient: bool = False  # shown to the model only until the next user turn (Anthropic clear_at)
     private: Members = {}
     inner: Inner = {}
@@ -225,10 +226,11 @@ class Reasoning(msgspec.Struct, kw_only=True):
     mode: Literal["budget", "adaptive", "between_tools", "effort", "off", ""] = ""
     budget: int | None = None
     effort: Raw | None = None  # JSON string: none minimal low medium high xhigh max, or a newer word
-    display: Raw | None = None  # summarized | omitted (Anthropic)
+    display: Raw | None = None  # summarized | omitted | updates (Anthropic's words)
     private: Members = {}
     where: Where = ROOT
     effort_where: Where = ROOT
+    display_where: Where = ROOT
 
 
 class OutputFormat(msgspec.Struct, kw_only=True):

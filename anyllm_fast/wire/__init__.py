@@ -29,22 +29,12 @@ if TYPE_CHECKING or native is None:
     from anyllm_fast.wire.splice import splice_member, splice_model
     from anyllm_fast.wire.sse import Frames
 else:
-    from anyllm_fast.dialects import bedrock_stream as _bedrock
-    from anyllm_fast.dialects import gemini_stream as _gemini
-    from anyllm_fast.dialects import openai_responses_stream as _responses
-
     AnthropicDecoder, AnthropicEncoder = native.AnthropicDecoder, native.AnthropicEncoder
     ChatDecoder, ChatEncoder = native.ChatDecoder, native.ChatEncoder
-    ResponsesDecoder = getattr(native, "ResponsesDecoder", _responses.ResponsesDecoder)
-    ResponsesEncoder = getattr(native, "ResponsesEncoder", _responses.ResponsesEncoder)
-    GeminiDecoder = getattr(native, "GeminiDecoder", _gemini.GeminiDecoder)
-    GeminiEncoder = getattr(native, "GeminiEncoder", _gemini.GeminiEncoder)
-    ConverseDecoder = getattr(native, "ConverseDecoder", _bedrock.ConverseDecoder)
-    ConverseEncoder = getattr(native, "ConverseEncoder", _bedrock.ConverseEncoder)
-    from anyllm_fast.wire import aws as _aws
-
-    AwsToSse = getattr(native, "AwsToSse", _aws.AwsToSse)
-    SseToAws = getattr(native, "SseToAws", _aws.SseToAws)
+    ResponsesDecoder, ResponsesEncoder = native.ResponsesDecoder, native.ResponsesEncoder
+    GeminiDecoder, GeminiEncoder = native.GeminiDecoder, native.GeminiEncoder
+    ConverseDecoder, ConverseEncoder = native.ConverseDecoder, native.ConverseEncoder
+    AwsToSse, SseToAws = native.AwsToSse, native.SseToAws
     Frames, Pipe, Watch = native.Frames, native.Pipe, native.Watch
     splice_member, splice_model = native.splice_member, native.splice_model
 

@@ -33,8 +33,13 @@ const MODELS = {
     })(job.model),
   anthropic: (job) => createAnthropic({ baseURL: `${job.base_url}/v1`, apiKey: job.key })(job.model),
   gemini: (job) => createGoogleGenerativeAI({ baseURL: `${job.base_url}/v1beta`, apiKey: job.key })(job.model),
-  bedrock: (job) => createAmazonBedrock({ baseURL: job.base_url, ...(job.direct ? AWS : { region: AWS.region, apiKey: job.key }) })(job.model),
+  bedrock: (job) => createAmazonBedrock({ baseURL: job.base_url, ...bedrockKey(job) })(job.model),
 };
+
+/** AWS takes a signature (or a bearer of its own), a gateway its key as a bearer. */
+function bedrockKey(job) {
+  return job.direct ? AWS : { region: AWS.region, apiKey: job.key };
+}
 
 const THINKING = {
   openai: { openai: { forceReasoning: true, reasoningEffort: "medium" } },
@@ -86,38 +91,34 @@ function settings(job, messages, ran) {
   return asked;
 }
 
-async function whole(asked) {
-  return { result: await generateText(asked), deltas: [] };
-}
-
-async function streamed(asked) {
-  const deltas = [];
+async function streamed(asked, deltas) {
   const result = streamText({ ...asked, onError: () => {} });
   for await (const part of result.fullStream) {
     if (part.type === "text-delta") deltas.push(part.text);
-    if (part.type === "error") throw Object.assign(part.error instanceof Error ? part.error : told(part.error), { partial: deltas.join("") });
+    if (part.type === "error") throw Object.assign(told(part.error), { partial: deltas.join("") });
   }
-  return { result, deltas };
+  return result;
 }
 
 /** What a provider gives as an error is not always an Error. */
 function told(error) {
-  return new Error(typeof error === "string" ? error : JSON.stringify(error));
+  return error instanceof Error ? error : new Error(typeof error === "string" ? error : JSON.stringify(error));
 }
 
 async function converse(job) {
   const ran = [];
   const texts = [];
   const messages = [];
-  let last;
+  const steps = [];
+  const deltas = [];
+  let result;
   for (const [at, prompt] of job.prompts.entries()) {
     messages.push({ role: "user", content: at ? prompt : content(job, prompt) });
-    last = await (job.streamed ? streamed : whole)(settings(job, messages, ran));
-    texts.push(await last.result.text);
-    messages.push(...(await last.result.response).messages);
+    result = await (job.streamed ? streamed : generateText)(settings(job, messages, ran), deltas);
+    texts.push(await result.text);
+    steps.push(...(await result.steps));
+    messages.push(...(await result.response).messages);
   }
-  const { result, deltas } = last;
-  const steps = await result.steps;
   const usage = await result.totalUsage;
   return {
     texts,
@@ -150,7 +151,8 @@ function described(error) {
 for await (const line of createInterface({ input: process.stdin })) {
   let verdict;
   try {
-    verdict = await converse(JSON.parse(line));
+    const job = JSON.parse(line);
+    verdict = job.mode === "ready" ? {} : await converse(job);
   } catch (error) {
     verdict = { error: described(error) };
   }

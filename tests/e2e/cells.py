@@ -29,9 +29,11 @@ class Cell:
     values: tuple[Any, ...]
     wide: bool = False  # asked on every lane of every dialect; else only between Messages and Chat
     old: bool = False  # there also of the older SDKs
+    also: tuple[Way, ...] = ()  # ways that no other rule gives
 
     def ways(self) -> Iterator[Way]:
         yield from self._old_ways()
+        yield from (way for way in self.also if way.mode in self.modes and self.where(way))
         if self.wide:
             for sdk in SDKS:
                 for via, mode in product(("direct", *WIDE_BACKENDS), self.modes):

@@ -172,6 +172,18 @@ def raw(job):
     return {"raw": [plain(e) for e in reply["stream"]], "headers": reply["ResponseMetadata"]["HTTPHeaders"]}
 
 
+def framed(job):
+    """The bytes of the body as they came, and of the request as they went."""
+    sent = []
+    client = open_client(job)
+    client.meta.events.register("before-send", lambda request, **_: sent.append(request.body), unique_id="sent")
+    try:
+        reply = client.converse_stream(**arguments(job, "ConverseStream"))
+    finally:
+        client.meta.events.unregister("before-send", unique_id="sent")
+    return {"framed": plain(reply["stream"]._raw_stream.read()), "sent": plain(sent[0])}
+
+
 def count(job):
     body = arguments({**job, "body": {k: v for k, v in job["body"].items() if k not in ("inferenceConfig",)}}, "Converse")
     model = body.pop("modelId")
@@ -215,6 +227,7 @@ MODES = {
     "whole": whole,
     "stream": stream,
     "raw": raw,
+    "framed": framed,
     "count": count,
     "models": models,
     "async": lambda job: asyncio.run(asyncio.to_thread(stream, job)),

@@ -93,15 +93,15 @@ class Worker:
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, job: Mapping[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         try:
-            line = self._lines.get(timeout=ANSWER_SECONDS)
+            line = self._lines.get(timeout=seconds)
         except queue.Empty:
             self._process.kill()
-            raise AssertionError(f"the SDK said nothing within {ANSWER_SECONDS} s; job {json.dumps(job)[:500]}") from None
+            raise AssertionError(f"the SDK said nothing within {seconds} s; job {json.dumps(job)[:500]}") from None
         if not line:
             raise AssertionError("the judge died: " + "".join(self._complaints[-20:]))
         verdict: dict[str, Any] = json.loads(line)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from scripted.answer import Answer, Call, Part, Redacted, Result, Text, Thinking
+from scripted.answer import Answer, Call, Document, Part, Redacted, Result, Text, Thinking
 from scripted.asked import Asked, Turn, Verbatim, merged, read_chat, read_messages
 from scripted.bedrock_asked import read_turns
 from scripted.gemini_asked import read_contents
@@ -295,6 +295,8 @@ def flat(turns: tuple[Turn, ...]) -> list[tuple[str, tuple[Any, ...]]]:
                     parts.append(replace(part, id=known(part.id)))
                 case Text() if not part.text:
                     continue
+                case Document():
+                    parts.append(replace(part, name=part.name.removesuffix(".pdf")))  # which its media type says too
                 case Call():
                     parts.append((part.name, canonical(part.args), known(part.id)))
                 case _:

@@ -61,7 +61,11 @@ def _sayable(asked: Asked) -> Asked:
 
 
 def _renamed(part: Any) -> Any:
-    return replace(part, name=plain_name(part.name)) if isinstance(part, Document) else part
+    """The ending goes with the format and comes back with it."""
+    if not isinstance(part, Document):
+        return part
+    stem, dot, ending = part.name.rpartition(".")
+    return replace(part, name=f"{plain_name(stem)}{dot}{ending}" if dot else plain_name(ending))
 
 
 BEDROCK = Speech(

@@ -82,7 +82,7 @@ def test_the_version_is_known(version: str, record_property: Callable[[str, obje
 
 @pytest.mark.parametrize("desk", VIAS, indirect=True)
 def test_a_session_edits_a_file_and_is_resumed(desk: Desk) -> None:
-    """Thoughts, a single call, two at once, odd characters both ways; then the history as gemini-cli writes it when it resumes."""
+    """Thoughts, a single call, two at once, odd characters both ways; then the history as it is written on a resume."""
     path = desk.project / "notes.txt"
     edit = {"file_path": str(path), "old_string": "alpha", "new_string": "omega", "instruction": "the other end"}
     outcome = desk.do(
@@ -90,10 +90,10 @@ def test_a_session_edits_a_file_and_is_resumed(desk: Desk) -> None:
         Answer((Thinking("I weigh it."), Text("I write."), Call("write_file", {"file_path": str(path), "content": TEXT}))),
         Answer((Call("replace", edit), Call("run_shell_command", {"command": "echo ran", "description": "says so"}))),
         Answer((Call("run_shell_command", {"command": f"cat {path}", "description": "shows it"}),)),
-        says("Written: Grüße 👋 \u2028 שלום."),
+        says("Written: Grüße 👋 שלום."),
     )
     assert outcome.code == 0 and outcome.result["status"] == "success", outcome
-    assert outcome.said.endswith("Written: Grüße 👋 \u2028 שלום.") and "I write." in outcome.said
+    assert outcome.said.endswith("Written: Grüße 👋 שלום.") and "I write." in outcome.said
     assert path.read_text() == TEXT.replace("alpha", "omega")
     assert len(desk.records()) == 4 and all(r.complete for r in desk.records())
     created, replaced, ran, shown = desk.results()
@@ -103,6 +103,13 @@ def test_a_session_edits_a_file_and_is_resumed(desk: Desk) -> None:
     again = desk.do("Which word?", says("omega"), options=("--resume", "latest"))
     assert again.code == 0 and again.said.endswith("omega"), again
     assert len(desk.results()) == 4, desk.heard()
+
+
+@pytest.mark.parametrize("desk", FEW[:2], indirect=True)
+def test_a_separator_of_javascript_is_no_end_of_a_line(desk: Desk) -> None:
+    """Its SDK finds the end of an event with a pattern that stops at U+2028: Google's servers write that escaped."""
+    outcome = desk.do("Say it.", says("one \u2028 two \u2029 three"))
+    assert outcome.code == 0 and outcome.said == "one \u2028 two \u2029 three", outcome
 
 
 TEXT = 'alpha "β"\n\\n 👋\n'

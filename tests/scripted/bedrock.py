@@ -40,6 +40,7 @@ KINDS = {
     403: "AccessDeniedException",
     404: "ResourceNotFoundException",
     408: "ModelTimeoutException",
+    413: "RequestEntityTooLargeException",
     424: "ModelErrorException",
     429: "ThrottlingException",
     503: "ServiceUnavailableException",

@@ -21,7 +21,10 @@ from .upstream import Refusal
 Body = dict[str, Any]
 Rule = Callable[[Body], Refusal | None]
 
-MODEL = re.compile(r"(?:[a-z-]+\.)?(anthropic|amazon|meta|mistral|cohere|deepseek|openai|qwen|ai21)\.[a-z0-9][a-z0-9.:-]*\Z")
+MODEL = re.compile(
+    r"(?:arn:aws:bedrock:us-east-1:\d{0,12}:(?:inference-profile|foundation-model)/)?(?:[a-z-]+\.)?"
+    r"(anthropic|amazon|meta|mistral|cohere|deepseek|openai|qwen|ai21)\.[a-z0-9][a-z0-9.:-]*\Z"
+)
 FILE_NAME = re.compile(r"[A-Za-z0-9()\[\]-]+(?:\s[A-Za-z0-9()\[\]-]+)*\s?\Z")
 CLAUDE_FIELDS = {"thinking", "reasoning_config", "top_k", "tool_choice", "anthropic_beta", "output_config"}
 MAX_POINTS, MAX_DOCUMENTS, MAX_IMAGES = 4, 5, 20

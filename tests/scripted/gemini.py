@@ -14,7 +14,8 @@ from .gemini_habits import CHUNKS
 from .gemini_rules import is_new, refusal_of
 from .gemini_signing import sign_call, sign_text
 from .gemini_types import spelled
-from .upstream import Frames, Record, Refusal, Upstream, frame, to_json
+from .upstream import Frames, Record, Refusal, Upstream, frame
+from .upstream import to_json as plain_json
 from .wire import Reply, Request
 
 Body = dict[str, Any]
@@ -239,6 +240,11 @@ class _Said:
 
 
 _RATINGS = [{"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": True}]
+
+
+def to_json(value: Any, answer: Answer) -> str:
+    """Google's servers write the separators of JavaScript escaped: its SDK for JavaScript takes them for ends of lines."""
+    return plain_json(value, answer).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def model_of(record: Record) -> str:
