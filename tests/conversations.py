@@ -16,8 +16,8 @@ from tests.facts import FACTS, Json
 from tests.gemini_bodies import gemini_requests, said
 from tests.gemini_bodies import turns as gemini_turns
 from tests.strategies import WORDS, anthropic_requests, anthropic_turns, chat_requests, chat_turns
-from tests.test_bedrock_request import converse_requests
-from tests.test_openai_responses_request_laws import items, requests
+from tests.strategies_converse import converse_requests
+from tests.strategies_responses import items, requests
 
 Requests = Callable[[bool], st.SearchStrategy[Json]]
 

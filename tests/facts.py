@@ -6,6 +6,7 @@ A test asks a fact (`if facts.model_in_body`) and never a name. `EACH` are the n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,12 +90,29 @@ def _gemini(body: Json) -> list[str]:
         gemini_bodies.check(body)
     except (AssertionError, ValueError) as error:
         return [str(error)]
-    return []
+    return _out_of_turn(body["contents"])
 
 
 def _converse(body: Json) -> list[str]:
-    found = bedrock_judge.problems(body)
-    return [found] if found else []
+    """And what the service itself refuses: documents of one name, more than four cache points."""
+    found = [bedrock_judge.problems(body), *_out_of_turn(body["messages"])]
+    text = json.dumps(body)
+    names = re.findall(r'"document": \{"name": "([^"]*)"', text)
+    if len(names) != len(set(names)):
+        found.append("two documents of one name")
+    if text.count('"cachePoint"') > 4:
+        found.append("more than four cache points")
+    return [problem for problem in found if problem]
+
+
+def _out_of_turn(turns: list[Json]) -> list[str]:
+    """Where a user has to begin and the roles to alternate. Turns of the system's count for no role."""
+    roles = [turn["role"] for turn in turns if turn["role"] != "system"]
+    return [] if roles[:1] in ([], ["user"]) and all(map(str.__ne__, roles, roles[1:])) else [f"turns of {roles}"]
+
+
+def _messages(body: Json) -> list[str]:
+    return [*_published(AnthropicRequest)(body), *_out_of_turn(body["messages"])]
 
 
 def _converse_reply(body: bytes) -> Any:
@@ -115,7 +133,7 @@ FACTS: dict[str, Facts] = {
         model_in_body=True,
         turns="messages",
         profile=Profile(),
-        problems=_published(AnthropicRequest),
+        problems=_messages,
         judge=_message,
         list_key="data",
         wraps_a_model="",

@@ -172,11 +172,9 @@ _ANSWERS = {"functionCall", "executableCode", "codeExecutionResult", "toolCall",
 def request(body: dict[str, Any]) -> None:
     """Completes a generated request in place."""
     contents = body["contents"]
+    for part in body.get("systemInstruction", {}).get("parts", ()):
+        _complete(part)
     if not contents:
-        for part in body.get("systemInstruction", {}).get("parts", ()):
-            _complete(part)
-            for inside in part.get("functionResponse", {}).get("parts", ()):
-                _complete(inside)
         return
     content = contents[0]
     parts = content.setdefault("parts", [{"text": "hi"}])

@@ -76,7 +76,8 @@ def request(dialect: str, body: Any, about: Any = None) -> bytes:
         body.setdefault("tools", [_TOOLS[dialect]])
     if dialect == "openai_responses" and "summary" in needed.get("reasoning", {}):
         body["reasoning"] = {"effort": "high", **body.get("reasoning", {})}
-    if dialect == "anthropic" and "tools" not in body and any(kind in json.dumps(needed) for kind in _FINDERS):
+    said = json.dumps(needed) if dialect == "anthropic" and "tools" not in needed else ""
+    if any(kind in said for kind in _FINDERS) and '"tool_definition"' not in said:
         body["tools"] = [{"name": "text", "input_schema": {"type": "object"}, "defer_loading": True}, _TOOLS[dialect]]
     if body.get("messages") or dialect in VALUES_OF:
         _REQUESTS[dialect](body)

@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
-import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from anyllm_fast.dialects import bedrock_request
-from anyllm_fast.errors import InvalidRequest
 from anyllm_fast.neutral.dialect import Profile
-from anyllm_fast.neutral.losses import Losses
 from tests.bedrock_judge import (
     CLAUDE,
     NOVA,
-    PLAIN,
-    SOURCES,
     carried,
     from_anthropic,
     from_chat,
-    problems,
     read_converse,
     said,
     sent,
     to_anthropic,
 )
-from tests.requests import asked, assistant, function, result, talked, tool, use, user
-from tests.strategies import (
-    BASE64,
-    NAME,
-    OBJECT,
-    SCHEMA,
-    SPELLINGS,
-    TEXT,
-    anthropic_requests,
-    anthropic_turns,
-    chat_requests,
-    chat_turns,
-    spelled,
-)
+from tests.requests import asked, assistant, result, talked, tool, use, user
 
 Json = dict[str, Any]
 CORPUS = Path(__file__).parent / "corpus" / "requests"
-LIMITS = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 # -- what boto3 sends --------------------------------------------------------------------------------------------------
 
 SCHEMA_TEXT = '{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false}'
@@ -176,143 +151,7 @@ def test_what_boto3_sends_is_in_the_corpus_and_comes_home_as_it_left(name: str) 
     assert losses == {}
 
 
-# -- laws --------------------------------------------------------------------------------------------------------------
-
-POINT = st.sampled_from([{"cachePoint": {"type": "default"}}, {"cachePoint": {"type": "default", "ttl": "1h"}}])
-SOURCE = st.builds(lambda data: {"bytes": data}, BASE64) | st.just({"s3Location": {"uri": "s3://bucket/key"}})
-IMAGE = st.builds(lambda form, source: {"image": {"format": form, "source": source}}, st.sampled_from(["png", "gif"]), SOURCE)
-DOCUMENT = st.builds(
-    lambda form, name, source: {"document": {"format": form, "name": name, "source": source}},
-    st.sampled_from(["pdf", "xlsx", "txt"]),
-    NAME,
-    SOURCE | st.builds(lambda text: {"text": text}, TEXT),
-)
-A_TEXT = st.builds(lambda text: {"text": text}, TEXT)
-FUTURE = st.builds(lambda inside: {"blockOfTomorrow": inside}, OBJECT)
-GUARDED = st.builds(lambda text: {"guardContent": {"text": {"text": text, "qualifiers": ["query"]}}}, TEXT)
-FOUND = st.builds(lambda text: {"searchResult": {"source": text, "title": text, "content": [{"text": text}]}}, TEXT)
-CITED = st.builds(lambda text: {"citationsContent": {"content": [{"text": text}], "citations": [{"title": text}]}}, TEXT)
-THOUGHT = st.builds(
-    lambda text, signature: {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}, TEXT, TEXT
-) | st.builds(lambda data: {"reasoningContent": {"redactedContent": data}}, BASE64)
-
-
-@st.composite
-def pointed(draw: st.DrawFn, blocks: st.SearchStrategy[Json], least: int = 1) -> list[Json]:
-    """Blocks, some with a cache point behind them."""
-    out: list[Json] = []
-    for block in draw(st.lists(blocks, min_size=least, max_size=3)):
-        out += [block, draw(POINT)] if draw(st.booleans()) else [block]
-    return out
-
-
-@st.composite
-def converse_requests(draw: st.DrawFn) -> Json:
-    messages: list[Json] = []
-    pending: list[str] = []
-    for number in range(draw(st.integers(1, 3))):
-        results = [{"toolResult": {"toolUseId": ident, "content": draw(CONTENT)}} for ident in pending]
-        asks = draw(pointed(A_TEXT | IMAGE | DOCUMENT | GUARDED | FOUND | FUTURE, 0 if results else 1))
-        messages.append({"role": "user", "content": [*results, *asks]})
-        pending = [f"call_{number}_{index}" for index in range(draw(st.integers(0, 2)))]
-        calls = [{"toolUse": {"toolUseId": ident, "name": draw(NAME), "input": draw(OBJECT)}} for ident in pending]
-        messages.append({"role": "assistant", "content": [*draw(pointed(A_TEXT | THOUGHT | CITED)), *calls]})
-    results = [{"toolResult": {"toolUseId": ident, "content": draw(CONTENT), "status": "error"}} for ident in pending]
-    messages.append({"role": "user", "content": results or draw(pointed(A_TEXT))})
-    return {"messages": messages, **draw(MEMBERS)}
-
-
-CONTENT = st.lists(A_TEXT | IMAGE | DOCUMENT | st.builds(lambda value: {"json": value}, OBJECT), max_size=2)
-SPEC = st.builds(lambda name, schema: {"toolSpec": {"name": name, "inputSchema": {"json": schema}}}, NAME, SCHEMA)
-MEMBERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "system": pointed(A_TEXT | GUARDED),
-        "toolConfig": st.fixed_dictionaries(
-            {"tools": pointed(SPEC | st.just({"systemTool": {"name": "nova_grounding"}}))},
-            optional={"toolChoice": st.sampled_from([{"auto": {}}, {"any": {}}, {"tool": {"name": "f"}}])},
-        ),
-        "inferenceConfig": st.fixed_dictionaries(
-            {},
-            optional={"maxTokens": st.integers(1, 99), "temperature": st.just(0.5), "stopSequences": st.lists(TEXT, max_size=2)},
-        ).filter(bool),
-        "additionalModelRequestFields": st.fixed_dictionaries(
-            {},
-            optional={
-                "thinking": st.just({"type": "enabled", "budget_tokens": 2000}),
-                "output_config": st.sampled_from([{"effort": "high"}, {"effort": "high", "x": 1}]),
-                "topK": st.integers(0, 9),
-                "x": OBJECT,
-            },
-        ).filter(bool),
-        "requestMetadata": st.dictionaries(NAME, NAME, min_size=1, max_size=2),
-        "serviceTier": st.just({"type": "priority"}),
-        "outputConfig": st.just({"effort": "low"}),
-        "memberOfTomorrow": OBJECT.filter(bool),
-    },
-)
-
-
-@LIMITS
-@given(body=converse_requests(), spelling=SPELLINGS)
-def test_a_request_comes_home_as_it_left(body: Json, spelling: tuple[bool, int | None]) -> None:
-    if "effort" in body.get("outputConfig", {}) and "output_config" in body.get("additionalModelRequestFields", {}):
-        del body["outputConfig"]  # the same thing said twice
-    out, losses = carried("bedrock", "bedrock", spelled(body, *spelling))
-    assert out == body
-    assert losses == {}
-
-
 ANY_SOURCE = pytest.mark.parametrize("source", ["anthropic", "openai_chat"])
-ASKED = {"anthropic": anthropic_requests, "openai_chat": chat_requests}
-TURNS = {"anthropic": anthropic_turns, "openai_chat": chat_turns}
-PROFILES = st.sampled_from([CLAUDE, NOVA, PLAIN, Profile(system_prompts=False, enforced_schemas=False)])
-
-
-@ANY_SOURCE
-@LIMITS
-@given(data=st.data())
-def test_botocore_would_send_what_is_written(source: str, data: st.DataObject) -> None:
-    body = data.draw(ASKED[source]())
-    try:
-        out, _ = carried(source, "bedrock", spelled(body), data.draw(PROFILES))
-    except InvalidRequest as error:
-        assert error.where
-        return
-    assert not problems(out)
-    roles = [message["role"] for message in out["messages"]]
-    assert roles[0] == "user"
-    assert all(one != other for one, other in pairwise(roles))
-    names = re.findall(r'"document": \{"name": "([^"]*)"', json.dumps(out))
-    assert len(names) == len(set(names))
-    assert json.dumps(out).count('"cachePoint"') <= 4
-
-
-@ANY_SOURCE
-@LIMITS
-@given(data=st.data())
-def test_a_longer_conversation_only_adds_to_the_end_of_the_body(source: str, data: st.DataObject) -> None:
-    body = data.draw(ASKED[source](foreign=False))
-    more = [m for m in data.draw(TURNS[source](st.just(1), foreign=False)) if m["role"] not in ("system", "developer")]
-    body["tools"] = [tool() if source == "anthropic" else function()]  # they make the calls, so they were there before
-    body.pop("tool_choice", None)
-    longer = copy.deepcopy(body)
-    longer["messages"] += [{"role": "assistant", "content": "wanswerw"}, *more]
-    profile = data.draw(PROFILES)
-    try:
-        short, long = (written(source, each, profile) for each in (body, longer))
-    except InvalidRequest:
-        return
-    assert short.endswith(b"]}]}")
-    assert long.startswith(short[:-2])
-
-
-def written(source: str, body: Json, profile: Profile) -> bytes:
-    """Without cache points: a longer conversation moves them, and they are no part of the prompt that is cached."""
-    request = SOURCES[source].read_request(spelled(body), Losses())
-    out: bytes = bedrock_request.write_request(request, "m", profile, Losses())
-    return re.sub(rb',\{"cachePoint":\{[^}]*\}\}', b"", out)
-
 
 # -- caches ------------------------------------------------------------------------------------------------------------
 

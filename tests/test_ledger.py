@@ -149,7 +149,11 @@ def request_outcome(source: str, target: str, case: Case) -> Outcome:
 
 
 def request_run(source: str, target: str, body: Any, losses: Losses, about: Any = None) -> bytes:
-    request = DIALECTS[source].read_request(sendable.request(source, body, about), losses)
+    return request_bytes(source, target, sendable.request(source, body, about), losses)
+
+
+def request_bytes(source: str, target: str, body: bytes, losses: Losses) -> bytes:
+    request = DIALECTS[source].read_request(body, losses)
     return DIALECTS[target].write_request(request, "m", Profile(), losses)
 
 

@@ -16,6 +16,28 @@ from tests.test_gateway import CHAT_REPLY, CHAT_STREAM, SSE, good
 
 PATH = "/v1/responses"
 ASKED = {"model": "gpt-4o", "input": "Hi"}
+CHAT_TOOL = json.dumps(
+    {
+        "id": "chatcmpl-2",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "gpt-4o",
+        "choices": [
+            {
+                "index": 0,
+                "message": {
+                    "role": "assistant",
+                    "content": "Looking.",
+                    "tool_calls": [
+                        {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at":"it"}'}}
+                    ],
+                },
+                "finish_reason": "tool_calls",
+            }
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }
+).encode()
 
 
 def asked_of(network: ByteUpstream, at: int = -1) -> list[Any]:
@@ -38,6 +60,35 @@ async def test_a_call_goes_on_from_an_earlier_one() -> None:
     bodies = [request.body for request in network.requests]
     for shorter, longer in itertools.pairwise(bodies):
         assert longer.startswith(shorter.removesuffix(b"]}")), "the provider's prompt cache would miss"
+
+
+@pytest.mark.parametrize("kind", [{"type": "item_reference"}, {"type": None}, {}])
+async def test_a_reference_stands_for_the_item_of_a_kept_reply(kind: dict[str, Any]) -> None:
+    """The AI SDK and the agents SDK name the items of a stored reply by their ids only, calls and texts."""
+    app, network = open_app(OPENAI, good(CHAT_TOOL), good(CHAT_REPLY), good(CHAT_REPLY))
+    output = (await ask(app, "POST", PATH, ASKED)).json()["output"]
+    call = next(item for item in output if item["type"] == "function_call")
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "21"}
+    items = [{"role": "user", "content": "Hi"}, {**kind, "id": call["id"]}, result]
+    second = (await ask(app, "POST", PATH, {**ASKED, "input": items})).json()
+    sent = json.loads(network.requests[-1].body)["messages"]
+    assert [m["role"] for m in sent] == ["user", "assistant", "tool"]
+    assert sent[1]["tool_calls"][0]["function"] == {"name": call["name"], "arguments": call["arguments"]}
+    assert second["output"][0]["id"] != call["id"]
+    answer = await ask(app, "POST", PATH, {**ASKED, "input": [*items, {**kind, "id": second["output"][0]["id"]}]})
+    assert answer.status == 200 and [text for _, text in asked_of(network)][-1] == "Hello"
+
+
+async def test_a_reference_to_what_is_not_kept_is_refused_by_its_place() -> None:
+    app, network = replies(2)
+    unkept = (await ask(app, "POST", PATH, {**ASKED, "store": False})).json()["output"][0]["id"]
+    kept = (await ask(app, "POST", PATH, ASKED)).json()["output"][0]["id"]
+    other = {"authorization": "Bearer somebody-else"}
+    for ident, headers in ((unkept, None), (kept, other), (kept + "7", None), ("fc_x", None), ("", None)):
+        items = [{"role": "user", "content": "Hi"}, {"type": "item_reference", "id": ident}]
+        answer = await ask(app, "POST", PATH, {**ASKED, "input": items}, *([headers] if headers else []))
+        assert answer.status == 400 and answer.json()["error"]["param"] == "input.1", answer.body
+    assert len(network.requests) == 2
 
 
 async def test_instructions_are_of_one_call_only() -> None:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec import Raw, structs
+from msgspec import Raw
 
 from anyllm_fast.dialects.anthropic_blocks import NAME_LIMIT
 from anyllm_fast.dialects.anthropic_cache import take_cache, write_mark
 from anyllm_fast.dialects.anthropic_content import found_tools
 from anyllm_fast.neutral.custom_tools import as_function
-from anyllm_fast.neutral.losses import ROOT, Where
+from anyllm_fast.neutral.losses import ROOT, Where, dotted
 from anyllm_fast.neutral.members import (
     encode,
     is_string,
@@ -49,19 +49,11 @@ _BUILT_IN: Final = re.compile(
 _SERVER: Final = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool_\w+?)_?(\d{8})?")
 
 
-class LateTool(Tool, kw_only=True):
-    """One that a message defines, and that goes back to this dialect with the message."""
-
-
-class LateServerTool(ServerTool, kw_only=True):
-    """The same for one that the provider runs."""
-
-
 def read_tools(given: list[Members] | None, request: Request) -> None:
     where: Where = (ROOT, "tools")
     tools = [_read_tool(item, (where, index)) for index, item in enumerate(given or ())]
     known = {bytes(tool.name) for tool in tools if isinstance(tool, Tool | CustomTool)}
-    late = [tool for tool in _defined(request.turns) if isinstance(tool, ServerTool) or bytes(tool.name) not in known]
+    late = list(_defined(request.turns, known))
     if given is None and not late:
         return
     request.tools = tools = [*tools, *late]
@@ -73,8 +65,8 @@ def read_tools(given: list[Members] | None, request: Request) -> None:
             tool.found = searched or text_of(tool.name) in names
 
 
-def _defined(turns: list[Turn]) -> Iterator[AnyTool]:
-    """Tools that the messages define where they make them known."""
+def _defined(turns: list[Turn], known: set[bytes]) -> Iterator[AnyTool]:
+    """Tools that the messages define where they make them known. One that has the name of another is announced."""
     for turn in turns:
         for part in turn.parts:
             if type(part) is not Foreign or part.type != "tool_addition":
@@ -82,13 +74,24 @@ def _defined(turns: list[Turn]) -> Iterator[AnyTool]:
             here: Where = (part.where, "tool")
             inside = open_object(need(open_object(part.raw, part.where), "tool", "an object", part.where), here)
             definition = take_object(inside, "definition", here)
-            if definition is not None:
-                place: Where = (here, "definition")
-                tool = _read_tool(open_object(definition, place), place)
-                if isinstance(tool, Tool):
-                    yield LateTool(**{**structs.asdict(tool), "deferred": False})
-                elif isinstance(tool, ServerTool):
-                    yield LateServerTool(**structs.asdict(tool))
+            if definition is None:
+                continue
+            place: Where = (here, "definition")
+            tool = _read_tool(open_object(definition, place), place)
+            if isinstance(tool, Tool):
+                if tool.deferred:  # it is offered from there on
+                    tool.deferred = False
+                    part.unsaid = [*part.unsaid, (place, "defer_loading")]
+                if bytes(tool.name) in known:
+                    part.unsaid = [*part.unsaid, place]
+                    continue
+                known.add(bytes(tool.name))
+            yield tool
+
+
+def _is_late(tool: AnyTool) -> bool:
+    """Whether a message defines it, with which it goes back to this dialect."""
+    return dotted(tool.where).startswith("messages.")
 
 
 def _read_tool(members: Members, where: Where) -> AnyTool:
@@ -164,7 +167,7 @@ def write_tools(out: Json, outgoing: Outgoing) -> None:
     tools = request.tools or []
     if choice is not None and choice.mode == "allowed":
         tools = [tool for tool in tools if isinstance(tool, ServerTool) or text_of(tool.name) in choice.names]
-    tools = [tool for tool in tools if not (outgoing.own and isinstance(tool, LateTool | LateServerTool))]
+    tools = [tool for tool in tools if not (outgoing.own and _is_late(tool))]
     said = [written for tool in tools if (written := _write_tool(tool, outgoing)) is not None]
     if said or (outgoing.own and request.tools is not None):
         out["tools"] = said

@@ -218,6 +218,7 @@ def _unsigned_loop(request: Request) -> bool:
 def _write_word(out: Json, outgoing: Outgoing, reasoning: Reasoning, said: str) -> None:
     """One word, where the model's family takes one: its member is a fact of the profile."""
     off = reasoning.mode == "off" or said == "none"
+    where = reasoning.where if reasoning.mode == "off" else reasoning.effort_where
     field = outgoing.profile.converse_effort
     if not field:
         if not off and reasoning.mode:
@@ -225,7 +226,7 @@ def _write_word(out: Json, outgoing: Outgoing, reasoning: Reasoning, said: str) 
         if not off and word(effort_in_force(outgoing.request)[0]):
             outgoing.lose(reasoning.effort_where, "the model takes no settings of reasoning")
         if off:
-            outgoing.lose(reasoning.where, "the model cannot be told not to reason")
+            outgoing.lose(where, "the model cannot be told not to reason")
         return
     if reasoning.mode == "between_tools":
         outgoing.lose((reasoning.where, "type"), "the target cannot limit thinking to the time between tool calls")
@@ -234,7 +235,7 @@ def _write_word(out: Json, outgoing: Outgoing, reasoning: Reasoning, said: str) 
         effort = _NOVA.get(said, said) or "high"
         fields[field] = {"type": "disabled"} if off else {"type": "enabled", "maxReasoningEffort": effort}
     elif off:
-        outgoing.lose(reasoning.where, "the model always reasons: it is asked for its lowest effort")
+        outgoing.lose(where, "the model always reasons: it is asked for its lowest effort")
         _say(out, fields, field, "low")
     else:
         _say(out, fields, field, said or "high")

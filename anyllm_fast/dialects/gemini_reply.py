@@ -181,6 +181,7 @@ class _Candidate:
     def _private(self, part: PrivatePart) -> None:
         written = ends.write_media(part.raw) if part.name == b"media" else None
         if written is not None:
+            self._flush()
             self.parts.append(written[:-1] + self._signed(MEDIA) + b"}")
         elif part.name not in (b"citation", b"annotation", b"logprobs") or not self._notes.add(part.name, part.raw):
             self._losses.add((ROOT, part.name.decode()), "Gemini generateContent has no place for it")

@@ -118,6 +118,8 @@ def read_tool_choice(members: Members, request: Request) -> None:
     old = take(members, "function_call")
     if raw is None:
         raw, name = old, "function_call"
+    elif old is not None:
+        members["function_call"] = old  # said twice: the newer one counts
     if raw is not None:
         where: Where = (ROOT, name)
         request.tool_choice = _read_word(raw, where) if is_string(raw) else _read_choice(raw, where, old is raw)

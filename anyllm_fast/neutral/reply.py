@@ -139,10 +139,11 @@ class Recorder:
 def replay(reply: Reply, sink: Sink) -> None:
     """Calls `sink` with what `reply` says, in order, so that recording it again gives an equal Reply."""
     sink.start(reply.ident, reply.model)
+    after_text = False  # a private part between two texts does not make them one
     for key, part in enumerate(reply.parts):
         match part:
             case TextPart():
-                if key and isinstance(reply.parts[key - 1], TextPart):
+                if after_text:
                     sink.text(b"")
                 sink.text(part.text)
                 for raw in part.citations:
@@ -163,6 +164,7 @@ def replay(reply: Reply, sink: Sink) -> None:
                 sink.args(key, part.args)
             case PrivatePart():
                 sink.private(part.name, part.raw)
+        after_text = isinstance(part, TextPart) or (after_text and isinstance(part, PrivatePart))
     if reply.usage.known:
         sink.usage(reply.usage)
     if reply.stop_reason is not None:

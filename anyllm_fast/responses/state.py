@@ -17,12 +17,13 @@ from msgspec import Raw
 from anyllm_fast import faults
 from anyllm_fast.call import Call
 from anyllm_fast.errors import Internal, InvalidRequest
-from anyllm_fast.neutral.members import encode, is_string, open_body, text_of
+from anyllm_fast.neutral.members import decode_object, encode, is_string, open_body, text_of
 from anyllm_fast.responses.store import Kept, Store, StoreFailed
 
 SUMMARY: Final = "anyllm:summary:"
 """How the content of a compaction item begins that we made: the summary follows, in base64."""
 _NULL: Final = (b"null",)
+_LONGEST_REFERENCE: Final = 512  # bytes
 _TERMINAL: Final = (b"event: response.completed\n", b"event: response.incomplete\n", b"event: response.failed\n")
 _ELSEWHERE: Final = {
     "conversation": "conversations are kept by OpenAI; use previous_response_id with this backend",
@@ -75,8 +76,9 @@ class State:
             items = await self._earlier(call.owner, previous) + items
         else:
             previous = None
+        items, found = await self._found(call.owner, items)
         opened = [_opened(item) for item in items]
-        if previous is not None or opened != items:
+        if previous is not None or found or opened != items:
             members["input"] = Raw(encode(opened))
         keep = bytes(members.get("store", b"true")) != b"false"
         members.pop("background", None)
@@ -96,6 +98,23 @@ class State:
                 code="previous_response_not_found",
             )
         return _decode_array(kept.items) + _decode_array(_decode_reply(kept.reply).output)
+
+    async def _found(self, owner: bytes, items: list[Raw]) -> tuple[list[Raw], bool]:
+        """The items with those in the place of references that are meant, and whether there were any.
+
+        The id of an item that we made has that of its reply in it: this finds the reply without an index.
+        """
+        named = {place: name for place, item in enumerate(items) if (name := _named_item(item))}
+        replies = {_reply_of(name) for name in named.values()}
+        made = {ident: _outputs(kept) for ident in replies if (kept := await self.get(owner, ident)) and not kept.running}
+        out = list(items)
+        for place, name in named.items():
+            item = made.get(_reply_of(name), {}).get(name)
+            if item is None:
+                why = "items of replies with `store` false are not kept: send the item itself"
+                raise InvalidRequest(f"Item with id '{name[:100]}' not found; {why}", where=f"input.{place}")
+            out[place] = item
+        return out, bool(named)
 
     async def get(self, owner: bytes, ident: str) -> Kept | None:
         """Raises Internal where the store is lost."""
@@ -187,6 +206,30 @@ def _items(raw: Raw | None) -> list[Raw]:
     if is_string(raw):
         return [Raw(b'{"type":"message","role":"user","content":%b}' % bytes(raw))]
     return _decode_array(raw)
+
+
+def _named_item(item: Raw) -> str:
+    """The id in a reference to an item, whose type may be left out; "" for an item that is there itself."""
+    if len(bytes(item)) > _LONGEST_REFERENCE:
+        return ""
+    try:
+        members = decode_object(bytes(item))
+    except msgspec.DecodeError:
+        return ""
+    kind, ident = bytes(members.get("type", b"null")), members.get("id")
+    bare = kind in _NULL and members.keys() - {"type"} == {"id"}
+    if ident is None or not is_string(ident) or not (bare or kind == b'"item_reference"'):
+        return ""
+    return text_of(ident)
+
+
+def _reply_of(item: str) -> str:
+    return "resp_" + item.partition("_")[2].rpartition("_")[0]
+
+
+def _outputs(kept: Kept) -> dict[Any, Raw]:
+    """Its output, by the ids of the items."""
+    return {_decode_item(item).id: item for item in _decode_array(_decode_reply(kept.reply).output)}
 
 
 def _opened(item: Raw) -> Raw:

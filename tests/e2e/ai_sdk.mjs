@@ -55,10 +55,12 @@ const THINKING = {
   compatible: { gateway: { reasoningEffort: "medium" } },
   anthropic: { anthropic: { thinking: { type: "enabled", budgetTokens: 2000 } } },
   gemini: { google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 2000 } } },
-  bedrock: { bedrock: { reasoningConfig: { type: "enabled", budgetTokens: 2000 } } },
+  bedrock: { bedrock: { additionalModelRequestFields: { thinking: { type: "enabled", budget_tokens: 2000 } } } },
 };
 
-const BY_TOOL = { anthropic: { structuredOutputMode: "jsonTool" }, bedrock: { structuredOutputMode: "jsonTool" } };
+/** Clients that know two ways to a structured answer, and would choose by the model's name. */
+const TWO_WAYS = ["anthropic", "bedrock"];
+const WAYS = { native: "outputFormat", tool: "jsonTool" };
 
 function weather(ran) {
   return tool({
@@ -81,12 +83,12 @@ function content(job, prompt) {
 }
 
 function settings(job, messages, ran) {
-  const asked = { model: MODELS[job.client](job), messages, maxRetries: 0, maxOutputTokens: job.max_tokens };
+  const asked = { model: MODELS[job.client](job), messages, maxRetries: 0, maxOutputTokens: job.max_tokens || undefined };
   asked.abortSignal = AbortSignal.timeout(TIMEOUT);
   if (job.system) asked.system = job.system;
   if (job.tools) Object.assign(asked, { tools: { get_weather: weather(ran) }, stopWhen: stepCountIs(6) });
   if (job.form) asked.output = Output.object({ schema: ANSWER });
-  if (job.form === "tool") asked.providerOptions = { [job.client]: BY_TOOL[job.client] };
+  if (job.form && TWO_WAYS.includes(job.client)) asked.providerOptions = { [job.client]: { structuredOutputMode: WAYS[job.form] } };
   if (job.think) asked.providerOptions = THINKING[job.client];
   return asked;
 }

@@ -30,7 +30,8 @@ class Framework:
     """`clients`: its name for a client -> the dialect that it speaks. `forms`: how it can ask each for a structured answer, by
     the service's own way or by a tool of this name.
 
-    `silent`: clients that have no place for reasoning text. `raises`: a status -> the class of its exception.
+    `silent`: clients that have no place for reasoning text. `returns`: those that give it back with its proof, whatever the model
+    is called. `blind`: those that see no error in a stream. `raises`: a status -> the class of its exception.
     """
 
     name: str
@@ -39,7 +40,9 @@ class Framework:
     tool: str
     by_tool: tuple[str, ...]
     silent: tuple[str, ...]
+    returns: tuple[str, ...]
     raises: dict[int, str]
+    blind: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -59,6 +62,7 @@ PYDANTIC_AI = Framework(
     tool="final_result",
     by_tool=("openai", "responses", "anthropic", "gemini", "bedrock"),
     silent=(),
+    returns=("anthropic", "gemini"),
     raises={400: "ModelHTTPError", 429: "ModelHTTPError", 500: "ModelHTTPError"},
 )
 LANGCHAIN = Framework(
@@ -75,6 +79,7 @@ LANGCHAIN = Framework(
     tool="Answer",
     by_tool=("openai", "responses", "anthropic", "gemini", "bedrock"),
     silent=("openai",),
+    returns=("responses", "anthropic", "gemini", "bedrock"),
     raises={400: "ModelInvalidRequestError", 429: "ModelRateLimitError", 500: "ModelAPIError"},
 )
 AI_SDK = Framework(
@@ -99,6 +104,8 @@ AI_SDK = Framework(
     tool="json",
     by_tool=("anthropic", "bedrock"),
     silent=("openai",),
+    returns=("responses", "anthropic", "gemini", "bedrock"),
+    blind=("gemini",),
     raises={400: "AI_APICallError", 429: "AI_APICallError", 500: "AI_APICallError"},
 )
 FRAMEWORKS = (PYDANTIC_AI, LANGCHAIN, AI_SDK)

@@ -31,6 +31,7 @@ CITY = "São “Paulo” 北京"
 WEATHER = Call("get_weather", {"city": CITY, "days": 2})
 OSLO = Call("get_weather", {"city": "Oslo", "days": 1})
 WORDS = "First I weigh it. Ünïcode 👋\nThen I decide."
+PROVES = ("anthropic", "bedrock")  # services that take reasoning back only with their signature, and want it in a tool loop
 MEANT = {"zeta": "Grüße “here”", "alpha": [3, 1, 2]}
 _numbers = itertools.count(1)
 
@@ -50,6 +51,8 @@ class Lane:
         return self.ingress if self.via == "direct" else self.via
 
     def model(self, thinks: bool) -> str:
+        if thinks and (self.ingress, self.egress) == ("anthropic", "openai"):
+            return "claude-sonnet-4-5"  # one that thinks by a budget, under a name that the gateway maps as well
         return (MODELS.get((self.ingress, self.egress)) or SPEECHES[self.egress].models)[thinks]
 
     def __str__(self) -> str:
@@ -111,6 +114,9 @@ class Desk:
         assert not refusals, f"{said}"
         return said
 
+    def shows(self, record: Record) -> bool:
+        return SPEECHES[self.lane.egress].shows(record.body)
+
 
 LANES = [Lane(f, client, via) for f in FRAMEWORKS for client in f.clients for via in (*WIDE_BACKENDS, "direct")]
 
@@ -146,7 +152,8 @@ def told(asked: Asked, *cities: str) -> bool:
     """Whether the results are these, in this order. A client of Gemini wraps the text of each in an object."""
     found = [p for t in asked.turns for p in t.parts if isinstance(p, Result)]
     texts = ["".join(p.text for p in r.parts if isinstance(p, Text)) for r in found]
-    return len(texts) == len(cities) and all(f"21 °C in {c}" in t for c, t in zip(cities, texts, strict=True))
+    plain = [json.dumps(json.loads(t), ensure_ascii=False) if t.startswith("{") else t for t in texts]
+    return len(plain) == len(cities) and all(f"21 °C in {c}" in t for c, t in zip(cities, plain, strict=True))
 
 
 def words(asked: Asked) -> list[str]:
@@ -190,6 +197,8 @@ def test_the_agent_calls_tools_at_once_and_again(desk: Desk, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_structured_answer_by_the_services_own_way(desk: Desk, mode: str) -> None:
+    if (desk.lane.framework.name, desk.lane.client) == ("ai_sdk", "bedrock") and desk.lane.egress != "bedrock":
+        pytest.skip("the AI SDK asks only models with Bedrock's names of Claude for it")
     said = desk.do(says(json.dumps(MEANT, ensure_ascii=False)), mode=mode, form="native")
     assert said["object"] == MEANT, f"{said}"
     schema = said.heard().schema
@@ -211,13 +220,20 @@ def test_reasoning_goes_through_a_tool_loop(desk: Desk, mode: str) -> None:
     """The services verify their own signatures on the way back, in the loop and in the turn after it."""
     first = Answer((Thinking(WORDS), Text("Looking. "), WEATHER))
     more = Answer((Thinking("Now I know."), Text("Decided. "))), Answer((Thinking("Again."), Text("Done.")))
-    said = desk.do(first, *more, prompts=("think", "and then?"), mode=mode, tools=True, think=True)
+    bound = 0 if desk.lane.client == "compatible" else 8000  # it says max_tokens, which OpenAI's reasoning models refuse
+    job = {"mode": mode, "tools": True, "think": True, "max_tokens": bound}
+    said = desk.do(first, *more, prompts=("think", "and then?"), **job)
     assert said["texts"] == ["Decided. ", "Done."] and said["ran"] == [WEATHER.args], f"{said}"
     assert len(said.records) == 3 and words(said.heard())[-1] == "and then?", f"{said}"
-    assert SPEECHES[desk.lane.egress].shows(said.records[0].body), f"{said}"
+    shown = [desk.shows(record) for record in said.records]
+    assert shown[0] or (desk.lane.ingress, desk.lane.egress) == ("openai", "responses"), f"{said}"  # no client of Chat asks
     if desk.lane.client not in desk.lane.framework.silent:
-        shown = said["thinking"].replace("\n\n", "")
-        assert shown.startswith(WORDS) and "Now I know." in shown, f"{said}"
+        meant = "".join(a.thinking for a, was in zip((first, *more), shown, strict=True) if was)
+        assert said["thinking"].replace("\n\n", "") == meant, f"{said}"
+    if desk.lane.client in desk.lane.framework.returns and desk.lane.egress in PROVES:
+        assert all(shown) and [p.text for t in said.heard(1).turns for p in t.parts if isinstance(p, Thinking)] == [WORDS], (
+            f"{said}"
+        )
 
 
 @pytest.mark.parametrize(("status", "mode"), [(400, "whole"), (400, "stream"), (429, "stream"), (500, "whole")])
@@ -231,6 +247,9 @@ def test_a_failure_is_the_frameworks_own_exception(desk: Desk, mode: str, status
 def test_a_break_in_the_stream_is_an_exception(desk: Desk) -> None:
     fail = Fail("event", "mid", status=500, message="the widget is bent")
     said = desk.do(replace(says("one two three four five six").styled(pieces=6), fail=fail), mode="stream")
+    if desk.lane.client in desk.lane.framework.blind:
+        assert said["stop"] not in ("stop", "tool-calls") and said["said"].startswith("one "), f"{said}"
+        return
     assert "the widget is bent" in said["error"]["message"], f"{said}"
     assert said["error"]["partial"].startswith("one "), f"{said}"
 

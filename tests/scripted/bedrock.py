@@ -96,7 +96,8 @@ class BedrockUpstream(Upstream):
 
     def _unsound(self, record: Record) -> Refusal | None:
         refusal = refusal_of_signature(record.request) or self.read_json(record)
-        if refusal is None and not (record.request.header("content-type") or "").startswith("application/json"):
+        implied = "application/json" if _operation(record).startswith("InvokeModel") else ""  # a parameter with this default
+        if refusal is None and not (record.request.header("content-type") or implied).startswith("application/json"):
             refusal = bad("The Content-Type header must be application/json")
         return refusal
 

@@ -109,6 +109,7 @@ def read_converse(body: Mapping[str, Any]) -> Asked:
     choice = tools.get("toolChoice") or ({said["type"]: said} if "type" in said else {})
     kind = next(iter(choice), "")
     shape = output.get("textFormat", {}).get("structure", {}).get("jsonSchema", {})
+    own = (fields.get("output_config") or {}).get("format") or {}  # Claude's own way to the same
     return Asked(
         turns=merged(read_turns(body["messages"])),
         system=tuple(b["text"] for b in body.get("system", ()) if "text" in b),
@@ -121,7 +122,7 @@ def read_converse(body: Mapping[str, Any]) -> Asked:
         stops=tuple(config.get("stopSequences", ())),
         effort=output.get("effort") or (fields.get("output_config") or {}).get("effort") or "",
         budget=(fields.get("thinking") or {}).get("budget_tokens", 0),
-        schema=json.loads(shape["schema"]) if shape else None,
+        schema=json.loads(shape["schema"]) if shape else own.get("schema"),
     )
 
 

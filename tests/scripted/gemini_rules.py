@@ -43,6 +43,9 @@ def refusal_of(body: Body, model: str, counting: bool = False) -> Refusal | None
         if "contents" in asked and "generateContentRequest" in asked:
             return bad("* CountTokensRequest: contents and generate_content_request cannot both be set")
         asked = asked.get("generateContentRequest") or asked
+    if refusal := _contents(asked):
+        return refusal
+    asked = {**asked, "contents": _joined(asked["contents"])}
     return next((r for rule in RULES if (r := rule(asked, model))), None)
 
 
@@ -68,7 +71,18 @@ def _of_fault(fault: Fault) -> Refusal:
 # -- contents ----------------------------------------------------------------------------------------------------------
 
 
-def _contents(body: Body, model: str) -> Refusal | None:
+def _joined(contents: list[Body]) -> list[Body]:
+    """The model may speak several times in a row: the SDK's own conversations keep each chunk of a stream as a content."""
+    out: list[Body] = []
+    for content in contents:
+        if out and out[-1].get("role") == content.get("role") == "model":
+            out[-1] = {**content, "parts": [*out[-1]["parts"], *content["parts"]]}
+        else:
+            out.append(content)
+    return out
+
+
+def _contents(body: Body) -> Refusal | None:
     contents = body.get("contents")
     if not contents:
         return bad("* GenerateContentRequest.contents: contents is not specified")
@@ -278,7 +292,6 @@ def _format(config: Body, body: Body, model: str) -> Refusal | None:
 
 
 RULES: tuple[Callable[[Body, str], Refusal | None], ...] = (
-    _contents,
     _system,
     _order,
     _pairing,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from .signing import is_sealed, seal, secret_of
 
-SKIPS = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+_WORDS = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+SKIPS = (*_WORDS, *(base64.b64encode(word.encode()).decode() for word in _WORDS))  # the SDKs have bytes there
 """What the service documents for calls that it did not make itself."""
 _TEXT = "text"
 

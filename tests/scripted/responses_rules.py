@@ -24,7 +24,8 @@ from .upstream import Refusal
 Body = dict[str, Any]
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 REASONING_MODEL = re.compile(r"(o\d|gpt-[5-9]|codex|gpt-daybreak)")
-BY_HEADER_OF_CODEX = ("client_metadata",)  # Codex sends it and api.openai.com takes it; the SDK does not type it
+OF_CODEX = ("client_metadata", "search_content_types")
+"""What Codex sends in a body or a tool, and api.openai.com takes; the SDK does not type it."""
 HINTS = {"create": ResponseCreateParamsStreaming, "count": InputTokenCountParams, "compact": ResponseCompactParams}
 
 
@@ -42,12 +43,21 @@ def refusal_of(body: Body, state: State, operation: str = "create") -> Refusal |
 
 def _typed(body: Body, operation: str) -> Body:
     """The body as the SDK's types have it: without what only the service knows, with what it lets a caller leave out."""
-    typed = {k: v for k, v in body.items() if k not in BY_HEADER_OF_CODEX}
+    typed = {k: v for k, v in body.items() if k not in OF_CODEX}
     if operation == "create" and typed.get("stream") is not True:
         typed["stream"] = True  # one type serves both: only this field differs
+    if isinstance(typed.get("tools"), list):
+        typed["tools"] = [_bare(tool) for tool in typed["tools"]]
     if isinstance(typed.get("input"), list):
         typed["input"] = [_filled(item) for item in typed["input"]]
+    if isinstance(typed.get("tools"), list):
+        typed["tools"] = [_lent(tool, "function", {"strict": None, "parameters": None}) for tool in typed["tools"]]
     return typed
+
+
+def _lent(value: Any, kind: str, lacks: Body) -> Any:
+    """With the defaults that the API reference gives members that the SDK's types want: the AI SDK leaves them out."""
+    return {**lacks, **value} if isinstance(value, dict) and value.get("type") == kind else value
 
 
 _MAY_LACK: dict[str, Body] = {
@@ -70,9 +80,15 @@ def _filled(item: Any) -> Any:
         return {"id": "msg_0", "status": "completed", "type": "message", **item, "content": content}
     if kind == "message":
         item.pop("id", None)  # what it gives out in input_items has one
+        if isinstance(item.get("content"), list):
+            item["content"] = [_lent(part, "input_image", {"detail": "auto"}) for part in item["content"]]
     if kind == "local_shell_call_output":
         item.pop("call_id", None)  # what Codex and the service pair it by; the types have only `id`
     return {**_MAY_LACK.get(kind, {}), **item}
+
+
+def _bare(tool: Any) -> Any:
+    return {k: v for k, v in tool.items() if k not in OF_CODEX} if isinstance(tool, dict) else tool
 
 
 # -- single fields ----------------------------------------------------------------------------------------------------

@@ -1,57 +1,14 @@
-"""Laws of Responses requests, over generated ones and the corpus: the way home, prefixes, published types."""
+"""Hypothesis strategies for valid Responses requests, as decoded JSON: `items` of a conversation, `requests`. Knows no test."""
 
 from __future__ import annotations
 
-import copy
 import json
-from pathlib import Path
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
-from anyllm_fast.dialects import anthropic_request, openai_chat_request, openai_responses_request
-from anyllm_fast.errors import InvalidRequest
-from anyllm_fast.neutral.dialect import Profile
-from anyllm_fast.neutral.losses import Losses
-from tests.responses import (
-    Json,
-    done,
-    sent,
-    without_nulls,
-    written,
-)
-from tests.sdk_types import problems
-from tests.strategies import (
-    BASE64,
-    NAME,
-    OBJECT,
-    SCHEMA,
-    TEXT,
-    WORDS,
-    anthropic_requests,
-    anthropic_turns,
-    chat_requests,
-    chat_turns,
-    node,
-    spelled,
-)
-
-CORPUS = sorted((Path(__file__).parent / "corpus" / "requests").glob("openai_responses-*.json"))
-LIMITS = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
-
-
-@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
-def test_a_body_of_the_corpus_comes_home_as_it_left(path: Path) -> None:
-    body = json.loads(path.read_bytes())
-    request = openai_responses_request.read_request(path.read_bytes(), Losses())
-    losses = Losses()
-    out = openai_responses_request.write_request(request, body["model"], Profile(), losses)
-    assert without_nulls(json.loads(out)) == without_nulls(body)
-    assert not losses
-
+from tests.responses import Json, done
+from tests.strategies import BASE64, NAME, OBJECT, SCHEMA, TEXT, WORDS, node
 
 R_TEXT = node({"type": "input_text", "text": WORDS}, {"prompt_cache_breakpoint": st.just({"mode": "explicit"})})
 R_IMAGE = node(
@@ -162,85 +119,3 @@ def requests(draw: st.DrawFn, *, foreign: bool = True) -> Json:
     body = draw(node({"model": NAME}, R_PARAMS))
     body["input"] = draw(items(st.integers(0, 3), foreign=foreign) | WORDS)
     return body
-
-
-@LIMITS
-@given(body=requests(), ascii_only=st.booleans())
-def test_a_request_comes_home_as_it_left(body: Json, ascii_only: bool) -> None:
-    losses = Losses()
-    request = openai_responses_request.read_request(spelled(body, ascii_only), losses)
-    out = openai_responses_request.write_request(request, request.model, Profile(), losses)
-    assert json.loads(out) == body
-    assert not losses
-
-
-@LIMITS
-@given(body=requests(), target=st.sampled_from([openai_chat_request, anthropic_request]))
-def test_nothing_but_a_refusal_with_its_path_is_ever_raised(body: Json, target: Any) -> None:
-    try:
-        sent(target, body)
-    except InvalidRequest as error:
-        assert error.where
-
-
-@pytest.mark.parametrize(("reader", "bodies"), [(anthropic_request, anthropic_requests), (openai_chat_request, chat_requests)])
-def test_what_is_written_is_a_request_of_the_published_type(reader: Any, bodies: Any) -> None:
-    """But for the ids of answers that nobody has stored: Codex, too, leaves them out."""
-
-    @LIMITS
-    @given(body=bodies(), custom_tools=st.booleans())
-    def check(body: Json, custom_tools: bool) -> None:
-        try:
-            out, _ = written(reader, body, Profile(custom_tools=custom_tools))
-        except InvalidRequest as error:
-            assert error.where
-            return
-        for item in out["input"]:
-            if item["type"] == "message" and item["role"] == "assistant":
-                assert {part["type"] for part in item["content"]} <= {"output_text", "refusal"}
-                item["content"] = "checked"
-        assert not [problem for problem in problems(out, ResponseCreateParamsBase) if not problem.startswith(".stream")]
-
-    check()
-
-
-@pytest.mark.parametrize(
-    ("reader", "bodies", "turns"),
-    [(anthropic_request, anthropic_requests, anthropic_turns), (openai_chat_request, chat_requests, chat_turns)],
-)
-def test_a_longer_conversation_only_adds_to_the_end_of_the_body(reader: Any, bodies: Any, turns: Any) -> None:
-    @LIMITS
-    @given(data=st.data())
-    def check(data: st.DataObject) -> None:
-        body = data.draw(bodies(foreign=False))
-        more = data.draw(turns(st.just(1), foreign=False))
-        longer = copy.deepcopy(body)
-        longer["messages"].append({"role": "assistant", "content": "wanswerw"})
-        longer["messages"] += [message for message in more if message["role"] not in ("system", "developer")]
-        profile = Profile(custom_tools=data.draw(st.booleans()))
-        one, two = (
-            openai_responses_request.write_request(reader.read_request(spelled(each), Losses()), "m", profile, Losses())
-            for each in (body, longer)
-        )
-        assert one.endswith(b"]}")
-        assert two.startswith(one[:-2])
-
-    check()
-
-
-@LIMITS
-@given(data=st.data())
-def test_a_longer_conversation_of_items_only_adds_to_the_end_of_other_targets_bodies(data: st.DataObject) -> None:
-    body = data.draw(requests(foreign=False).filter(lambda body: isinstance(body["input"], list)))
-    more = [item for item in data.draw(items(st.just(1), foreign=False)) if item.get("role") not in ("system", "developer")]
-    longer = {**body, "input": [*body["input"], {"role": "assistant", "content": "wanswerw"}, *more]}
-    try:
-        one, two = (
-            openai_chat_request.write_request(
-                openai_responses_request.read_request(spelled(each), Losses()), "m", Profile(), Losses()
-            )
-            for each in (body, longer)
-        )
-    except InvalidRequest:
-        return
-    assert two.startswith(one[:-2])
