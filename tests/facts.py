@@ -44,9 +44,13 @@ class Facts(NamedTuple):
     problems: Callable[[Json], list[str]]  # what the vendor's published type has against a request
     judge: Callable[[bytes], Any]  # a whole reply as its SDK reads it; raises where it cannot
     list_key: str  # the member of a models list that holds its rows
+    list_has_times: bool  # and says when a model was made
     wraps_a_model: str  # the member in which one model stands alone, "" where it is the row itself
-    names_its_status: bool  # an error's body says the machine-readable kind; else a header does
-    terminator: bytes  # how a stream ends beside its body, b"" where nothing but the end of the body says so
+    errors_have_an_object: bool  # `error`; else the message is at the top and a header says what kind it is
+    no_key: str  # what the SDK's exception is called for a caller without a key
+    good_end: bytes  # in every stream that ended well and in no other
+    bad_end: bytes  # in the last frame of every stream that did not
+    added_end: bytes  # what a stream gets that was complete without it
 
 
 UNPUBLISHED = (".temperature", ".top_p", ".top_k", ".reasoning", ".stream:", ".stream")
@@ -95,7 +99,7 @@ def _gemini(body: Json) -> list[str]:
 
 def _converse(body: Json) -> list[str]:
     """And what the service itself refuses: documents of one name, more than four cache points."""
-    found = [bedrock_judge.problems(body), *_out_of_turn(body["messages"])]
+    found = [bedrock_judge.problems(body), *_out_of_turn(body.get("messages", []))]
     text = json.dumps(body)
     names = re.findall(r'"document": \{"name": "([^"]*)"', text)
     if len(names) != len(set(names)):
@@ -112,7 +116,7 @@ def _out_of_turn(turns: list[Json]) -> list[str]:
 
 
 def _messages(body: Json) -> list[str]:
-    return [*_published(AnthropicRequest)(body), *_out_of_turn(body["messages"])]
+    return [*_published(AnthropicRequest)(body), *_out_of_turn(body.get("messages", []))]
 
 
 def _converse_reply(body: bytes) -> Any:
@@ -136,9 +140,13 @@ FACTS: dict[str, Facts] = {
         problems=_messages,
         judge=_message,
         list_key="data",
+        list_has_times=True,
         wraps_a_model="",
-        names_its_status=True,
-        terminator=b"",
+        errors_have_an_object=True,
+        no_key="AuthenticationError",
+        good_end=b'"type":"message_stop"',
+        bad_end=b'"type":"error"',
+        added_end=b"",
     ),
     "openai_chat": Facts(
         requests=openai_chat_request,
@@ -148,9 +156,13 @@ FACTS: dict[str, Facts] = {
         problems=_chat,
         judge=lambda body: ChatCompletion.model_validate(json.loads(body), strict=False),
         list_key="data",
+        list_has_times=True,
         wraps_a_model="",
-        names_its_status=True,
-        terminator=b"data: [DONE]\n\n",
+        errors_have_an_object=True,
+        no_key="AuthenticationError",
+        good_end=b"[DONE]",
+        bad_end=b'"error"',
+        added_end=b"data: [DONE]\n\n",
     ),
     "openai_responses": Facts(
         requests=openai_responses_request,
@@ -160,9 +172,13 @@ FACTS: dict[str, Facts] = {
         problems=_responses,
         judge=lambda body: Response.model_validate(json.loads(body), strict=False),
         list_key="data",
+        list_has_times=True,
         wraps_a_model="",
-        names_its_status=True,
-        terminator=b"",
+        errors_have_an_object=True,
+        no_key="AuthenticationError",
+        good_end=b'"type":"response.',
+        bad_end=b'"type":"response.failed"',
+        added_end=b"",
     ),
     "gemini": Facts(
         requests=gemini_request,
@@ -172,9 +188,13 @@ FACTS: dict[str, Facts] = {
         problems=_gemini,
         judge=_generate_content,
         list_key="models",
+        list_has_times=False,
         wraps_a_model="",
-        names_its_status=True,
-        terminator=b"",
+        errors_have_an_object=True,
+        no_key="UNAUTHENTICATED",
+        good_end=b'"finishReason"',
+        bad_end=b'"error"',
+        added_end=b"",
     ),
     "bedrock": Facts(
         requests=bedrock_request,
@@ -184,9 +204,13 @@ FACTS: dict[str, Facts] = {
         problems=_converse,
         judge=_converse_reply,
         list_key="modelSummaries",
+        list_has_times=False,
         wraps_a_model="modelDetails",
-        names_its_status=False,
-        terminator=b"",
+        errors_have_an_object=False,
+        no_key="UnrecognizedClientException",
+        good_end=b"event: messageStop",
+        bad_end=b"Exception",
+        added_end=b"",
     ),
 }
 EACH = tuple(FACTS)

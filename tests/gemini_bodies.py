@@ -141,7 +141,7 @@ def signed(draw: st.DrawFn, parts: st.SearchStrategy[Json]) -> Json:
 @st.composite
 def turns(draw: st.DrawFn, rounds: st.SearchStrategy[int] | None = None) -> list[Json]:
     contents: list[Json] = []
-    for number in range(draw(rounds or st.integers(0, 3))):
+    for number in range(draw(st.integers(0, 3) if rounds is None else rounds)):
         contents.append(said(*draw(st.lists(TEXT | BLOB | FILE, min_size=1, max_size=3))))
         parts = draw(st.lists(THOUGHT | signed(TEXT) | CODE, max_size=3))
         named = draw(st.booleans())

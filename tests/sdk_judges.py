@@ -221,7 +221,7 @@ def _content() -> Rebuilt:
     text = thoughts = ""
     calls: list[tuple[str, str, Any]] = []
     chunks = list(_genai().models.generate_content_stream(model="m", contents="x"))
-    if not any(chunk.candidates and chunk.candidates[0].finish_reason or chunk.prompt_feedback for chunk in chunks):
+    if not any((chunk.candidates and chunk.candidates[0].finish_reason) or chunk.prompt_feedback for chunk in chunks):
         raise genai_errors.APIError(0, {"error": {"message": "no chunk said why it stopped", "status": ""}})
     for chunk in chunks:
         for candidate in chunk.candidates or ():

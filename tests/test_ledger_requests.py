@@ -83,8 +83,15 @@ def alone(source: str, target: str) -> tuple[Case, ...]:
     return tuple(
         case
         for case in all_cases(source, "request")
-        if not refusals("request", source, target, case.types) and request_outcome(source, target, case) in fine
+        if not refusals("request", source, target, case.types)
+        and not says_nothing(source, case)
+        and request_outcome(source, target, case) in fine
     )
+
+
+def says_nothing(source: str, case: Case) -> bool:
+    here = sheet(source, "request")
+    return here.field(case.key) == "structure" or here.is_default(case.key, case.value)
 
 
 def completed(source: str, body: Any, about: Any) -> Json:
@@ -142,7 +149,24 @@ def combinations(source: str, target: str) -> Iterator[list[Case]]:
     count = 0
     while count < COMBINATIONS or time.monotonic() < end:
         count += 1
-        yield chance.sample(choice, SIZE)
+        chosen = {case.key: case for case in chance.sample(choice, SIZE)}
+        yield list(chosen.values())
+
+
+OVERLAPS = (
+    ("ttl", "ttl"),  # of two cache marks the earlier one lives as long as the later
+    ("tools", "tool_choice"),  # a tool that is not allowed is not sent
+    ("functions", "tool_choice"),
+    ("responseLogprobs", "generationConfig.logprobs"),  # a number of them asks for them
+    ("thinking", "effort"),  # an effort asks to think
+    ("output_config.effort", "thinking"),  # and there is none to set where the model is not to
+)
+"""(in the path of a member, in that of another): what the one says follows from the other where both are said."""
+
+
+def overlaps(case: Case, together: list[Case]) -> bool:
+    said, others = ".".join(case.path), [".".join(other.path) for other in together if other is not case]
+    return any(one in said and other in each for one, other in OVERLAPS for each in others)
 
 
 def vanished(source: str, target: str, together: list[Case]) -> Iterator[tuple[str, Any]]:
@@ -158,7 +182,7 @@ def vanished(source: str, target: str, together: list[Case]) -> Iterator[tuple[s
         assert error.where, f"refused without a path: {error}"
         return
     for place, case in enumerate(together):
-        if any(touches(path, case.path) for path, _ in losses):
+        if any(touches(path, case.path) for path, _ in losses) or overlaps(case, together):
             continue
         without = merged([*whole[:place], completed(source, case.without, case.body), *whole[place + 1 :]])
         if without is None or without == body:

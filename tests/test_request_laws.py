@@ -64,10 +64,35 @@ def test_a_request_comes_home_as_it_left(source: str, data: st.DataObject, spell
 
 @pytest.mark.parametrize("path", bodies("requests"), ids=lambda path: path.stem)
 def test_a_request_of_the_corpus_comes_home_as_it_left(path: Path) -> None:
+    """Clients are looser than their vendors; what was mended once stays as it is."""
     source = source_of(path)
-    written, losses = translated(source, source, path.read_bytes(), Profile())
-    assert without_nulls(json.loads(written)) == without_nulls(json.loads(path.read_bytes()))
+    given = path.read_bytes()
+    if path.stem in MENDED:
+        given, _ = translated(source, source, given, Profile())
+    written, losses = translated(source, source, given, Profile())
+    assert without_nulls(json.loads(written)) == without_nulls(json.loads(given))
     assert not losses
+
+
+MENDED = {
+    "anthropic-claude_code_tools": "results in the order of their calls",
+    "anthropic-thinking_history": "reasoning that no Anthropic model signed",
+    "gemini-cli_first": "the role of the system instruction",
+    "gemini-cli_resume": "ids of calls that had none, turns of one role",
+    "gemini-cli_router": "the role of the system instruction",
+    "gemini-cli_subagent": "ids of calls that had none",
+    "gemini-cli_tools": "the role of the system instruction, turns of one role",
+    "gemini-genai_mixed_case": "the role of the system instruction",
+    "gemini-genai_openapi": "base64 in the alphabet of URLs",
+    "gemini-minimal": "a turn without a role",
+    "gemini-thoughts_of_others": "reasoning that no Gemini model signed",
+    "openai_chat-cache_marks": "marks of one lifetime",
+    "openai_chat-codex": "an answer in two messages",
+    "openai_chat-legacy_functions": "functions as tools",
+    "openai_chat-reasoning": "the same reasoning in two members",
+    "openai_chat-tools": "results in the order of their calls",
+}
+"""What the reader puts right."""
 
 
 @SOURCE
@@ -77,7 +102,10 @@ def test_a_longer_conversation_only_adds_to_the_end_of_the_body(source: str, dat
     body, longer = data.draw(continued(source))
     for target in others(source):
         profile = data.draw(st.sampled_from(PROFILES[target]))
-        short, long = (unmarked(translated(source, target, spelled(each), profile)[0]) for each in (body, longer))
+        try:
+            short, long = (unmarked(translated(source, target, spelled(each), profile)[0]) for each in (body, longer))
+        except InvalidRequest:  # what the target cannot be shown: pictures by their address
+            continue
         assert short.endswith(b"]}"), target
         assert long.startswith(short[:-2]), target
 
@@ -113,7 +141,10 @@ def test_every_text_and_argument_of_a_conversation_arrives(source: str, data: st
     body = data.draw(SPOKEN[source].requests(False))
     texts, args = texts_of(source, body), list(SPOKEN[source].args(body))
     for target in others(source):
-        written = json.loads(translated(source, target, spelled(body), FACTS[target].profile)[0])
+        try:
+            written = json.loads(translated(source, target, spelled(body), FACTS[target].profile)[0])
+        except InvalidRequest:
+            continue
         sent = json.dumps(written)
         assert not [text for text in texts if json.dumps(text)[1:-1] not in sent], target
         assert list(SPOKEN[target].args(written)) == args, target

@@ -148,6 +148,8 @@ def _read_thinking(members: Members, request: Request) -> None:
     level = (take_text(inside, "thinkingLevel", where) or "").lower()
     if level and level != "thinking_level_unspecified":
         reasoning.mode, reasoning.effort = "effort", string_of(level)
+        if budget is not None:  # said twice: the newer one counts
+            inside["thinkingBudget"] = Raw(b"%d" % budget)
     elif budget == 0:
         reasoning.mode = "off"
     elif budget is not None and budget > 0:

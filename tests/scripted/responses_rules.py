@@ -24,8 +24,8 @@ from .upstream import Refusal
 Body = dict[str, Any]
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 REASONING_MODEL = re.compile(r"(o\d|gpt-[5-9]|codex|gpt-daybreak)")
-OF_CODEX = ("client_metadata", "search_content_types")
-"""What Codex sends in a body or a tool, and api.openai.com takes; the SDK does not type it."""
+OF_CODEX = ("client_metadata", "search_content_types", "internal_chat_message_metadata_passthrough")
+"""What Codex sends in a body, a tool or an item, and api.openai.com takes; the SDK does not type it."""
 HINTS = {"create": ResponseCreateParamsStreaming, "count": InputTokenCountParams, "compact": ResponseCompactParams}
 
 
@@ -72,7 +72,7 @@ def _filled(item: Any) -> Any:
     if not isinstance(item, dict):
         return item
     kind = item.get("type") or "message"
-    item = {k: v for k, v in item.items() if v is not None}
+    item = {k: v for k, v in item.items() if v is not None and k not in OF_CODEX}
     if kind == "message" and item.get("role") == "assistant" and isinstance(item.get("content"), list):
         content = [
             {"annotations": [], **p} if isinstance(p, dict) and p.get("type") == "output_text" else p for p in item["content"]
