@@ -14,6 +14,7 @@ from anyllm_fast.carriers import CARRIERS, Carrier, Unpacking
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.dialects.order import call_id
 from anyllm_fast.dialects.recorded import is_stream
+from anyllm_fast.dialects.upstream_error import retry_after
 from anyllm_fast.errors import InvalidRequest, UpstreamBroken, UpstreamRefused
 from anyllm_fast.neutral.dialect import Dialect
 from anyllm_fast.neutral.reply import CallPart, RedactedPart, Reply, ThinkingPart, replay
@@ -254,6 +255,8 @@ def refused(failure: Failure, status: int, passed: Iterable[tuple[bytes, bytes]]
 def refusal(reply: UpstreamReply, body: bytes, upstream: Dialect, client: Dialect) -> UpstreamRefused:
     """An error answer of the upstream as ours. On the diagonal its own body goes out untouched if it is JSON."""
     passed = headers.to_client(reply.headers, upstream.name, client.name)
+    if (seconds := retry_after(body)) is not None and all(name != b"retry-after" for name, _ in passed):
+        passed.append((b"retry-after", b"%d" % seconds))
     error = refused(upstream.read_error(reply.status, _typed(reply, body)), reply.status, passed)
     if upstream is client and body[:1] == b"{":
         error.verbatim = body

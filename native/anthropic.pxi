@@ -12,7 +12,6 @@ cdef enum:
     E_BLOCK
     E_USAGE
     E_ERROR
-    E_CONTEXT
     EVENT_NAMES
 
 cdef enum:
@@ -24,8 +23,6 @@ cdef enum:
     D_CITATION
     D_REASON
     D_SEQUENCE
-    D_CONTAINER
-    D_DETAILS
     DELTA_NAMES
 
 cdef enum:
@@ -50,13 +47,10 @@ cdef Name[1] THOUGHT
 cdef Name[1] SEARCHES
 
 
-fill(EVENT, (b"type", b"index", b"delta", b"message", b"content_block", b"usage", b"error", b"context_management"))
+fill(EVENT, (b"type", b"index", b"delta", b"message", b"content_block", b"usage", b"error"))
 fill(
     DELTA,
-    (
-        b"type", b"text", b"thinking", b"signature", b"partial_json", b"citation", b"stop_reason", b"stop_sequence", b"container",
-        b"stop_details",
-    ),
+    (b"type", b"text", b"thinking", b"signature", b"partial_json", b"citation", b"stop_reason", b"stop_sequence"),
 )
 fill(CONTENT, (b"type", b"text", b"citations", b"thinking", b"signature", b"data", b"id", b"name", b"input"))
 fill(MESSAGE, (b"id", b"model", b"usage"))
@@ -224,7 +218,7 @@ cdef class AnthropicDecoder(Decoder):
         elif same(kind, b"message_start"):
             self.message_start(e, sink)
         elif same(kind, b"message_delta"):
-            self.message_delta(e, sink)
+            self.message_delta(e, data, sink)
         elif same(kind, b"message_stop"):
             self.message_stop(sink)
         elif same(kind, b"error") or (not kind.n and (is_object(e[E_ERROR]) or string(e[E_ERROR]).n)):
@@ -245,26 +239,30 @@ cdef class AnthropicDecoder(Decoder):
         self.begun = True
         read_members(e[E_MESSAGE], MESSAGE, 3, m)
         sink.on_start(string(m[0]), string(m[1]))
+        if is_object(e[E_MESSAGE]):
+            self.say(shared("dialects.anthropic_ends").unsaid_in_message(to_bytes(e[E_MESSAGE])), sink)
         if is_object(m[2]):
             count_anthropic(m[2], &self.counted)
             sink.on_usage(&self.counted)
         return 0
 
-    cdef int message_delta(self, Span* e, Sink sink) except -1:
+    cdef int message_delta(self, Span* e, Span data, Sink sink) except -1:
         cdef Span[DELTA_NAMES] d
         read_members(e[E_DELTA], DELTA, DELTA_NAMES, d)
         if string(d[D_REASON]).n:
             self.reason = to_bytes(string(d[D_REASON]))
             self.sequence = to_bytes(string(d[D_SEQUENCE])) or None
-        if is_object(d[D_CONTAINER]):
-            sink.on_private(text(b"container"), d[D_CONTAINER])
-        if is_object(d[D_DETAILS]):
-            sink.on_private(text(b"stop_details"), d[D_DETAILS])
-        if is_object(e[E_CONTEXT]):
-            sink.on_private(text(b"context_management"), e[E_CONTEXT])
+        self.say(shared("dialects.anthropic_ends").unsaid_in_end(to_bytes(data)), sink)
         if is_object(e[E_USAGE]):
             count_anthropic(e[E_USAGE], &self.counted)
             sink.on_usage(&self.counted)
+        return 0
+
+    cdef int say(self, list unsaid, Sink sink) except -1:
+        # Members that only this dialect knows.
+        cdef bytes name, raw
+        for name, raw in unsaid:
+            sink.on_private(span_of(name), span_of(raw))
         return 0
 
     cdef int message_stop(self, Sink sink) except -1:
@@ -296,6 +294,7 @@ cdef class AnthropicDecoder(Decoder):
         self.open += 1
         b.index = self.last
         b.key = -1
+        self.say(shared("dialects.anthropic_ends").unsaid_in_block(to_bytes(kind), to_bytes(e[E_BLOCK])), sink)
         if same(kind, b"text"):
             b.kind = BLOCK_TEXT
             return self.start_text(c, sink)

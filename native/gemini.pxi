@@ -79,6 +79,7 @@ cdef class GeminiDecoder(Decoder):
                 sink.on_private(text(b"annotation"), span_of(raw))
             self.lose(lost, sink)
         self.settle(sink)
+        self.lose(shared("dialects.gemini_ends").unsaid_finish(self.finished), sink)
         sink.on_stop(shared("dialects.gemini_ends").judge_stop(self.finished, bool(self.blocked), self.calls), None)
         return sink.on_end()
 

@@ -3,6 +3,20 @@
 cdef const char* GEMINI_HEAD = b'data: {"candidates":[{"content":{"parts":['
 
 
+cdef bint has_separator(Span s) noexcept nogil:
+    # Whether U+2028 or U+2029 is in it (E2 80 A8 and A9): rare, and rewritten in Python.
+    cdef const char* p = s.p
+    cdef const char* end = s.p + s.n
+    while p < end:
+        p = <const char*>memchr(p, 0xE2, <size_t>(end - p))
+        if p == NULL:
+            return False
+        if end - p >= 3 and <unsigned char>p[1] == 0x80 and (<unsigned char>p[2] & 0xFE) == 0xA8:
+            return True
+        p += 1
+    return False
+
+
 cdef class GeminiEncoder(Ordered):
     """Twin of dialects.gemini_stream.GeminiEncoder."""
 
@@ -65,7 +79,10 @@ cdef class GeminiEncoder(Ordered):
             return 0
         self.begin()
         put_text(&self.out, b'{"text":"')
-        put_span(&self.out, s)
+        if has_separator(s):
+            put_bytes(&self.out, shared("dialects.gemini_ends").one_line(to_bytes(s)))
+        else:
+            put_span(&self.out, s)
         put_text(&self.out, b'"')
         if kind == THINKING:
             put_text(&self.out, b',"thought":true')

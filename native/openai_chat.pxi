@@ -137,6 +137,9 @@ cdef class ChatDecoder(Decoder):
             self.effects += 1
             count_chat(usage, &self.counted)
             sink.on_usage(&self.counted)
+        if is_object(c.top[K_MODERATION]):
+            self.effects += 2
+            sink.on_private(text(b"moderation"), c.top[K_MODERATION])
         if c.found:
             self.read_choice(c.choice, sink)
         if data.p == source.p and self.effects == 1 and self.single.p != NULL:

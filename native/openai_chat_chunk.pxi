@@ -10,6 +10,7 @@ cdef enum:
     K_OBJECT
     K_MESSAGE
     K_PADDING
+    K_MODERATION
     CHUNK_NAMES
 
 cdef enum:
@@ -62,7 +63,7 @@ cdef Name[5] CHAT_USAGE
 cdef Name[5] CHAT_DETAILS
 cdef Name[1] GROQ
 
-fill(CHUNK, (b"id", b"model", b"choices", b"usage", b"x_groq", b"error", b"object", b"message", b"obfuscation"))
+fill(CHUNK, (b"id", b"model", b"choices", b"usage", b"x_groq", b"error", b"object", b"message", b"obfuscation", b"moderation"))
 fill(CHOICE, (b"index", b"delta", b"finish_reason", b"stop_reason", b"matched_stop", b"usage", b"error", b"logprobs"))
 fill(
     CHAT_DELTA,

@@ -106,8 +106,14 @@ cdef class ResponsesDecoder(ResponsesItems):
         if same(kind, b"completed") or same(kind, b"incomplete") or same(kind, b"failed") or same(kind, b"cancelled"):
             whole = b"response." + to_bytes(kind)
             return self.conclude(whole, e[R_RESPONSE], sink)
-        if begins(kind, b"audio.") and string(e[R_DELTA]).n:
-            return sink.on_private(text(b"audio"), text(b"null"))
+        if same(kind, b"audio.delta") and string(e[R_DELTA]).n:
+            self.thinking = -1
+            media = shared("dialects.media")
+            whole = media.media(media.SAMPLES, to_bytes(string(e[R_DELTA])))
+            return sink.on_private(text(b"media"), span_of(whole))
+        if same(kind, b"audio.transcript.delta") and string(e[R_DELTA]).n:
+            self.thinking = -1
+            return sink.on_text(string(e[R_DELTA]))
         return 0
 
     cdef int start(self, Span response, Sink sink) except -1:

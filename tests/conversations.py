@@ -89,8 +89,13 @@ def _converse(foreign: bool) -> st.SearchStrategy[Json]:
         twice = "effort" in body.get("outputConfig", {}) and "output_config" in body.get("additionalModelRequestFields", {})
         return _without(body, "outputConfig") if twice else body
 
+    def plain(body: Json, word: str) -> Json:
+        common: Json = _common(body, word)
+        common["messages"][-1]["content"].append({"text": word})  # a last turn of white space alone would be none
+        return common
+
     made = converse_requests().map(once)
-    return made if foreign else st.builds(lambda body, word: _common({**body}, word), made, WORDS)
+    return made if foreign else st.builds(plain, made, WORDS)
 
 
 def _common(value: Any, word: str) -> Any:

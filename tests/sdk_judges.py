@@ -1,6 +1,6 @@
-"""The vendors' own SDKs, one client each without a network: what they make of an answer's bytes. Knows no dialect object, no test.
+"""The vendors' own SDKs, one client each without a network: what they make of an answer's bytes. Knows no test.
 
-`rebuilt` is what an SDK's accumulator has at the end of a stream (for the SDKs that have none, what its documents tell programs to
+`rebuilt` is what an SDK's accumulator has at the end of a stream (for an SDK that has none, what its documents tell programs to
 put together), `raised` the exception that it raises for an error.
 """
 
@@ -19,6 +19,7 @@ import openai
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EventStreamError
+from botocore.parsers import ResponseParserError
 from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types as genai_types
@@ -26,7 +27,10 @@ from google.genai import types as genai_types
 from anyllm_fast.wire.aws import SseToAws
 
 Json = dict[str, Any]
-RAISED = (anthropic.APIError, openai.APIError, genai_errors.APIError, BotoCoreError, ClientError, EventStreamError, RuntimeError)
+RAISED = (
+    *(anthropic.APIError, openai.APIError, genai_errors.APIError, RuntimeError),
+    *(BotoCoreError, ClientError, EventStreamError, ResponseParserError),
+)
 """What says that a reply is not whole. RuntimeError: the accumulator of the openai SDK, where the last event did not come."""
 
 
@@ -42,6 +46,7 @@ class Rebuilt(NamedTuple):
     text: str
     thoughts: str
     calls: list[tuple[str, str, Any]]  # id, name, arguments
+    usage: tuple[int, int]  # tokens of the whole prompt, of the answer
     raw: Any  # the SDK's own object
 
 
@@ -187,7 +192,9 @@ def _messages() -> Rebuilt:
     blocks = {kind: [block for block in found.content if block.type == kind] for kind in ("text", "thinking", "tool_use")}
     calls = [(block.id, block.name, block.input) for block in blocks["tool_use"]]
     thoughts = "".join(block.thinking for block in blocks["thinking"])
-    return Rebuilt("".join(block.text for block in blocks["text"]), thoughts, calls, found)
+    usage = found.usage
+    prompt = usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+    return Rebuilt("".join(block.text for block in blocks["text"]), thoughts, calls, (prompt, usage.output_tokens), found)
 
 
 def _completion() -> Rebuilt:
@@ -196,15 +203,20 @@ def _completion() -> Rebuilt:
     message = found.choices[0].message
     calls = [(call.id, call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or ()]
     thoughts = (message.model_extra or {}).get("reasoning_content") or ""
-    return Rebuilt((message.content or "") + (message.refusal or ""), thoughts, calls, found)
+    usage = (found.usage.prompt_tokens, found.usage.completion_tokens) if found.usage else (0, 0)
+    return Rebuilt((message.content or "") + (message.refusal or ""), thoughts, calls, usage, found)
 
 
 def _response() -> Rebuilt:
+    found: Any = None
     with _openai().responses.stream(model="m", input="x") as made:
         for event in made:
             if event.type in ("error", "response.failed"):
                 raise openai.APIError(str(event), request=httpx2.Request("POST", "http://t"), body=None)
-        found = made.get_final_response()
+            if event.type in ("response.completed", "response.incomplete"):
+                found = event.response
+    if found is None:
+        raise RuntimeError("neither response.completed nor response.incomplete came")
     text = thoughts = ""
     calls: list[tuple[str, str, Any]] = []
     for item in found.output:
@@ -214,7 +226,8 @@ def _response() -> Rebuilt:
             thoughts += "".join(part.text for part in item.summary)
         elif item.type == "function_call":
             calls.append((item.call_id, item.name, json.loads(item.arguments)))
-    return Rebuilt(text, thoughts, calls, found)
+    usage = (found.usage.input_tokens, found.usage.output_tokens) if found.usage else (0, 0)
+    return Rebuilt(text, thoughts, calls, usage, found)
 
 
 def _content() -> Rebuilt:
@@ -232,15 +245,20 @@ def _content() -> Rebuilt:
                     thoughts += part.text or ""
                 else:
                     text += part.text or ""
-    return Rebuilt(text, thoughts, calls, chunks)
+    counts = next((chunk.usage_metadata for chunk in reversed(chunks) if chunk.usage_metadata), None)
+    counted = (counts.prompt_token_count or 0) + (counts.tool_use_prompt_token_count or 0) if counts else 0
+    spent = (counts.candidates_token_count or 0) + (counts.thoughts_token_count or 0) if counts else 0
+    return Rebuilt(text, thoughts, calls, (counted, spent), chunks)
 
 
 def _converse() -> Rebuilt:
     blocks: dict[int, Json] = {}
+    usage: Json = {}
     ended = False
     for event in _boto().converse_stream(modelId="m", messages=ASK_CONVERSE)["stream"]:
         ((name, body),) = event.items()
         ended = ended or name == "messageStop"
+        usage = body["usage"] if name == "metadata" else usage
         if name == "contentBlockStart":
             blocks[body["contentBlockIndex"]] = {kind: dict(start) for kind, start in body["start"].items()}
         elif name == "contentBlockDelta":
@@ -258,7 +276,9 @@ def _converse() -> Rebuilt:
     uses = [block["toolUse"] for block in found if "toolUse" in block]
     calls = [(use["toolUseId"], use["name"], json.loads(use.get("input") or "{}")) for use in uses]
     said = "".join(block.get("text", "") for block in found)
-    return Rebuilt(said, "".join(block.get("reasoningContent", "") for block in found), calls, found)
+    prompt = sum(usage.get(name, 0) for name in ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens"))
+    thoughts = "".join(block.get("reasoningContent", "") for block in found)
+    return Rebuilt(said, thoughts, calls, (prompt, usage.get("outputTokens", 0)), found)
 
 
 _STREAMS: dict[str, Callable[[], Rebuilt]] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from anyllm_fast.dialects import anthropic_request
 from anyllm_fast.dialects.anthropic_request import read_request
 from anyllm_fast.dialects.openai_chat_request import write_request
 from anyllm_fast.neutral.dialect import Profile
@@ -458,3 +459,14 @@ class TestParameters:
     def test_messages_come_last(self) -> None:
         sent, _ = to_chat(asked(system="s", tools=[tool()], temperature=0.5, x_new=1))
         assert list(sent)[-1] == "messages"
+
+
+def test_a_tool_that_a_message_defines_is_sent_with_the_others() -> None:
+    definition = {"name": "late", "input_schema": {"type": "object"}}
+    addition = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": definition}}
+    body = talked(user("hi"), {"role": "system", "content": [addition]}, user("go on"))
+    out, losses = to_chat(body)
+    assert [each["function"]["name"] for each in out["tools"]] == ["late"]
+    assert not losses
+    again = read_request(json.dumps(body).encode(), Losses())
+    assert "tools" not in json.loads(anthropic_request.write_request(again, "m", Profile(), Losses()))

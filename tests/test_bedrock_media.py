@@ -38,9 +38,24 @@ def test_images_of_every_format_pass_both_ways(form: str) -> None:
 
 def test_what_the_target_cannot_fetch_is_refused_with_its_path() -> None:
     image = {"type": "image", "source": {"type": "url", "url": "https://a/b.png"}}
-    page, held = document({"type": "url", "url": "https://a/b.pdf"}), document({"type": "file", "file_id": "f"})
-    for part in (image, page, held):
+    held = document({"type": "file", "file_id": "f"})
+    for part in (image, held):
         assert where_refused("anthropic", "bedrock", asked([part])) == "messages.0.content.0"
+
+
+def test_the_address_of_a_document_that_the_target_cannot_fetch_is_told() -> None:
+    out, losses = from_anthropic(asked([document({"type": "url", "url": "https://a/b.pdf"})]))
+    assert out["messages"][0]["content"] == [{"text": "[document: https://a/b.pdf]"}]
+    assert list(losses) == ["messages.0.content.0"]
+
+
+def test_a_guarded_picture_in_the_system_prompt_is_shown_by_the_user() -> None:
+    picture = {"guardContent": {"image": {"format": "png", "source": {"bytes": "AAAA"}}}}
+    body = {**said({"text": "what is it?"}), "system": [{"text": "look"}, picture, {"text": "well"}]}
+    out, losses = to_anthropic(body)
+    assert [block["text"] for block in out["system"]] == ["look", "well"]
+    assert [block["type"] for block in out["messages"][0]["content"]] == ["image", "text"]
+    assert list(losses) == ["system.1.guardContent"]
 
 
 def test_places_in_s3_pass_natively() -> None:

@@ -106,7 +106,7 @@ def test_a_signature_may_come_alone_or_in_pieces(twin: Any) -> None:
 def test_a_generated_image_is_media_and_one_that_failed_is_kept(twin: Any) -> None:
     parts = record(twin, load("bedrock_image"), "bedrock").parts
     assert parts[1] == PrivatePart(b"media", b'{"media_type":"image/png","data":"iVBORw0KGgo="}')
-    assert parts[2] == PrivatePart(b"image", b'{"image":{"format":"png","error":{"message":"blocked by policy"}}}')
+    assert parts[2] == PrivatePart(b"content.image", b'{"image":{"format":"png","error":{"message":"blocked by policy"}}}')
 
 
 def test_the_bytes_of_an_image_in_pieces_are_one(twin: Any) -> None:
@@ -121,7 +121,7 @@ def test_tools_of_the_service_are_put_together_as_in_a_whole_reply(twin: Any) ->
     parts = record(twin, load("bedrock_server_tools"), "bedrock").parts
     assert [(part.name, json.loads(part.raw)) for part in parts if isinstance(part, PrivatePart)] == [
         (
-            b"toolUse",
+            b"content.toolUse",
             {
                 "toolUse": {
                     "toolUseId": "srv_1",
@@ -132,7 +132,7 @@ def test_tools_of_the_service_are_put_together_as_in_a_whole_reply(twin: Any) ->
             },
         ),
         (
-            b"toolResult",
+            b"content.toolResult",
             {
                 "toolResult": {
                     "toolUseId": "srv_1",
@@ -222,7 +222,7 @@ def test_a_delta_of_another_kind_ends_the_block_of_its_index(twin: Any) -> None:
     stream = START + event("contentBlockStart", contentBlockIndex=0, start={"toolUse": {"toolUseId": "i", "name": "n"}})
     stream += delta(0, toolResult=[{"text": "x"}]) + stop(0) + END
     parts = record(twin, stream, "bedrock").parts
-    assert parts == [CallPart(b"i", b"n", b"{}"), PrivatePart(b"toolResult", b'{"toolResult":{"content":[{"text":"x"}]}}')]
+    assert parts == [CallPart(b"i", b"n", b"{}"), PrivatePart(b"content.toolResult", b'{"toolResult":{"content":[{"text":"x"}]}}')]
 
 
 def test_what_is_kept_is_bounded(twin: Any) -> None:

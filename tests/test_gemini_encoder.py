@@ -143,14 +143,14 @@ def test_what_came_without_a_kind_and_redacted_reasoning_are_read_as_they_were_s
         (b"", {}),
         (rb" \n ", {}),
         (rb"{\n\"a\": [1,\r\n2]}", {"a": [1, 2]}),
-        (rb"{\"a\":1", None),
-        (rb"[1]", None),
-        (rb"\"x\"", None),
-        (rb"{\"a\":\"\ud800\"}", None),
-        (b"[" * 3000, None),
+        (rb"{\"a\":1", {"_raw_error": '{"a":1'}),
+        (rb"[1]", {"_raw": [1]}),
+        (rb"\"x\"", {"_raw": "x"}),
+        (rb"{\"a\":\"\ud800\"}", {"_raw_error": "{\"a\":\"\ud800\"}"}),
+        (b"[" * 3000, {"_raw_error": "[" * 3000}),
     ],
 )
-def test_arguments_have_to_be_an_object(twin: Any, args: bytes, found: Any) -> None:
+def test_arguments_are_an_object_whatever_the_model_wrote(twin: Any, args: bytes, found: Any) -> None:
     def tell(sink: Any) -> None:
         sink.tool(0, b"id", b"f")
         sink.args(0, args)
@@ -159,10 +159,7 @@ def test_arguments_have_to_be_an_object(twin: Any, args: bytes, found: Any) -> N
         sink.end()
 
     chunks = written(twin, tell)
-    if found is None:
-        assert "arguments cannot be read" in chunks[-1]["error"]["message"] and len(chunks) == 1
-    else:
-        assert parts_of(chunks)[0]["functionCall"]["args"] == found
+    assert parts_of(chunks)[0]["functionCall"]["args"] == found
 
 
 def test_arguments_are_bounded(twin: Any) -> None:
@@ -222,7 +219,7 @@ def test_citations_and_annotations_are_grounding_with_places_in_bytes(twin: Any)
     ]
     places = [(one["segment"]["startIndex"], one["segment"]["endIndex"]) for one in grounding["groundingSupports"]]
     assert places == [(0, 4), (4, 6), (2, 4)]
-    assert end["x-anyllm-degradation"] == "citation.encrypted_index, citation.location, annotation"
+    assert end["x-anyllm-degradation"] == "citation.cited_text, citation.encrypted_index, citation.location, annotation"
 
 
 def test_media_and_log_probabilities_are_written(twin: Any) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
 
+from anyllm_fast.config import Backend
 from tests.asgi import OPENAI, ask, open_app
 from tests.test_gateway import CHAT_REPLY, MESSAGES, good
 
+GOOGLE = Backend(name="gemini", kind="gemini", base_url="http://upstream.test", api_key="k")
+AMAZON = Backend(name="bedrock", kind="bedrock", base_url="http://upstream.test", api_key="k", api="converse")
 DIGEST = hashlib.sha256(b"sk-mine").digest()
 NOBODY = {"authorization": None}
 GEMINI = "/v1beta/models/gemini-x:generateContent"
@@ -86,3 +90,18 @@ async def test_a_caller_says_per_request_whether_losses_are_refused() -> None:
     assert announced.status == 200 and announced.headers["x-anyllm-degradation"] == "top_k"
     wrong = await ask(app, "POST", "/v1/messages", body, {"x-anyllm-on-loss": "perhaps"})
     assert wrong.status == 400 and "x-anyllm-on-loss" in wrong.json()["error"]["message"]
+
+
+async def test_googles_wait_before_the_next_try_reaches_every_client_as_a_header() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "2.5s"}
+    error = {"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED", "details": [info]}}
+    app, _ = open_app(GOOGLE, good(json.dumps(error).encode(), status=429))
+    answer = await ask(app, "POST", "/v1/messages", MESSAGES)
+    assert answer.status == 429 and answer.headers["retry-after"] == "3"
+
+
+async def test_an_error_of_aws_is_known_by_its_header() -> None:
+    headers = [(b"content-type", b"application/json"), (b"x-amzn-errortype", b"UnrecognizedClientException:http://x/")]
+    app, _ = open_app(AMAZON, good(b'{"message":"The security token is invalid."}', status=403, headers=headers))
+    answer = await ask(app, "POST", "/v1/messages", MESSAGES)
+    assert answer.status == 401 and answer.json()["error"]["type"] == "authentication_error"

@@ -92,7 +92,7 @@ def test_no_field_has_a_row_that_nobody_reads(what: What, target: str) -> None:
 FOR_LATER: dict[What, tuple[str, ...]] = {
     "request": (
         *("default", "system", "top_k", "Media.cache", "Media.document.detail", "Media.s3", "Media.video", "Text.cache"),
-        *("Text.citations", "Turn.effort", "Turn.transient", "include"),
+        *("Text.citations", "Turn.effort", "Turn.transient", "include", "ServerTool.user_location", "ServerTool.blocked_domains"),
     ),
     "reply": (
         *("default", "note", "order", "stop_sequence", "Usage.cache_write_1h", "Usage.web_fetches", "Usage.web_searches"),

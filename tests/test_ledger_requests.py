@@ -125,9 +125,11 @@ def _merge(out: Json, body: Json) -> bool:
             if not _merge(here, value):
                 return False
         elif isinstance(here, list) and isinstance(value, list):
-            known = [_label(item) for item in here]
             talk = name in ("messages", "contents", "input")
-            here += [item for item in value if talk or _label(item) not in known]
+            known = {} if talk else {_label(item): item for item in here}
+            if any(_label(item) in known and known[_label(item)] != item for item in value):
+                return False
+            here += [item for item in value if _label(item) not in known]
         elif here != value:
             return False
     return True
@@ -157,9 +159,16 @@ OVERLAPS = (
     ("ttl", "ttl"),  # of two cache marks the earlier one lives as long as the later
     ("tools", "tool_choice"),  # a tool that is not allowed is not sent
     ("functions", "tool_choice"),
+    ("tools", "function_call"),
+    ("functions", "function_call"),
+    ("tools", "functionCallingConfig"),
+    ("tool_choice", "parallel_tool_calls"),  # a choice of what holds anyway is said with it
+    ("namespace", "tools"),  # a name that is in one namespace only is found without it
     ("responseLogprobs", "generationConfig.logprobs"),  # a number of them asks for them
     ("thinking", "effort"),  # an effort asks to think
     ("output_config.effort", "thinking"),  # and there is none to set where the model is not to
+    ("thinkingLevel", "thinkingConfig"),
+    ("reasoning.effort", "input"),  # a later configuration counts
 )
 """(in the path of a member, in that of another): what the one says follows from the other where both are said."""
 

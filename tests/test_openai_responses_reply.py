@@ -376,7 +376,8 @@ def test_citations_of_web_pages_are_flat_and_others_are_announced() -> None:
 
 def test_blocks_of_other_vendors_are_announced_even_if_they_are_named_like_items() -> None:
     _, losses = write(
-        Reply(parts=[PrivatePart(b"compaction", b'{"type":"compaction","content":"x"}'), PrivatePart(b"code.x", b"1")])
+        Reply(parts=[PrivatePart(b"compaction", b'{"type":"compaction","content":"x"}'), PrivatePart(b"code.x", b"1")]),
+        replace(OPTIONS, origin="anthropic"),
     )
     assert set(losses) == {"compaction", "code.x"}
 

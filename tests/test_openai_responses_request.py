@@ -9,6 +9,7 @@ import pytest
 
 from anyllm_fast.dialects import anthropic_request, openai_responses_request
 from anyllm_fast.errors import InvalidRequest
+from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import Losses
 from anyllm_fast.neutral.request import (
     Foreign,
@@ -312,7 +313,6 @@ def test_what_other_agents_say_is_said_by_the_user() -> None:
 @pytest.mark.parametrize(
     ("item", "said"),
     [
-        ({"type": "web_search_call", "id": "w", "status": "completed", "action": {"type": "search", "query": "q"}}, None),
         (
             {"type": "code_interpreter_call", "id": "c", "code": "1+1", "outputs": [{"type": "logs", "logs": "2"}]},
             "[code]\n1+1\n[output]\n2",
@@ -328,13 +328,48 @@ def test_what_other_agents_say_is_said_by_the_user() -> None:
         ({"type": "compaction", "encrypted_content": "anyllm:summary:so far"}, "so far"),
     ],
 )
-def test_items_of_openais_servers_are_told_in_words(item: Json, said: str | None) -> None:
+def test_items_of_openais_servers_are_told_in_words(item: Json, said: str) -> None:
     request = read(user(), item)
     part = request.turns[1].parts[0]
     assert isinstance(part, Foreign)
     texts = [value(inner.text) for inner in part.parts or () if isinstance(inner, Text)]
-    assert texts == ([] if said is None else [said])
+    assert texts == [said]
     assert not part.unsaid
+
+
+def test_what_was_searched_for_is_announced() -> None:
+    search = {"type": "web_search_call", "id": "w", "status": "completed", "action": {"type": "search", "query": "q"}}
+    out, losses = to_chat(user(), search, user())
+    assert [message["role"] for message in out["messages"]] == ["user", "user"]
+    assert set(losses) == {"input.1.action"}
+
+
+def test_pictures_in_a_system_message_are_shown_by_the_user() -> None:
+    content = [{"type": "input_text", "text": "rules"}, {"type": "input_image", "image_url": "http://a/b.png"}]
+    out, losses = to_chat({"type": "message", "role": "developer", "content": content}, user())
+    assert [message["role"] for message in out["messages"]] == ["user", "system", "user"]
+    assert out["messages"][0]["content"][0]["image_url"]["url"] == "http://a/b.png"
+    assert not losses
+
+
+def test_a_summary_of_reasoning_is_asked_for_in_the_targets_words() -> None:
+    body = {"model": "m", "input": [user()], "reasoning": {"effort": "low", "summary": "auto"}}
+    losses = Losses()
+    out = anthropic_request.write_request(
+        openai_responses_request.read_request(json.dumps(body).encode(), losses), "m", Profile(), losses
+    )
+    assert json.loads(out)["thinking"] == {"type": "adaptive", "display": "summarized"}
+    assert not losses
+
+
+def test_a_second_tool_of_a_name_is_announced_where_it_differs() -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False}
+    late = {"type": "additional_tools", "role": "developer", "tools": [tool, {**tool, "description": "other"}]}
+    losses = Losses()
+    body = {"model": "m", "input": [user(), late], "tools": [tool]}
+    request = openai_responses_request.read_request(json.dumps(body).encode(), losses)
+    assert len(request.tools or ()) == 1
+    assert [path for path, _ in losses] == ["input.1.tools.1"]
 
 
 def test_a_summary_that_only_openai_can_read_is_refused() -> None:

@@ -74,6 +74,22 @@ async def test_a_chat_client_that_keeps_only_text_and_calls_loses_no_signature(s
     assert kinds == ["text", "tool_use"]
 
 
+async def test_reasoning_text_without_its_signature_makes_place_for_the_signed() -> None:
+    """The AI SDK's client for compatible hosts gives reasoning_content back; a budget wants the signed block to come first."""
+    app, network = open_app(
+        ANTHROPIC, good(message(BLOCKS, "tool_use")), good(message([{"type": "text", "text": "done"}], "end_turn"))
+    )
+    asked = FIRST | {"model": "claude-sonnet-4-5", "max_tokens": 8000}
+    await ask(app, "POST", "/v1/chat/completions", asked)
+    call = {"id": "toolu_1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+    said = {"role": "assistant", "content": "Looking.", "reasoning_content": 'I need "it"', "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "toolu_1", "content": "ok"}
+    answer = await ask(app, "POST", "/v1/chat/completions", asked | {"messages": [ASK, said, result]})
+    sent = json.loads(network.requests[1].body)
+    assert sent["messages"][1]["content"] == BLOCKS and sent["thinking"]["type"] == "enabled"
+    assert "x-anyllm-degradation" not in answer.headers
+
+
 def turns(*parts: Any, then: str = "") -> Request:
     request = Request(
         model="m", turns=[Turn(role="user", parts=[Text(text=Raw(b'"go"'))]), Turn(role="assistant", parts=list(parts))]

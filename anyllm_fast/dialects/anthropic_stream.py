@@ -145,10 +145,9 @@ class AnthropicDecoder:
             sink.usage(self._counts)
 
     def _message_delta(self, event: Event, data: bytes, sink: Sink) -> None:
-        if delta := event.delta:
-            if reason := string(delta.stop_reason):
-                self._reason = reason
-                self._sequence = string(delta.stop_sequence) or None
+        if (delta := event.delta) and (reason := string(delta.stop_reason)):
+            self._reason = reason
+            self._sequence = string(delta.stop_sequence) or None
         for name, raw in unsaid_in_end(data):
             sink.private(name, raw)
         if is_object(event.usage):

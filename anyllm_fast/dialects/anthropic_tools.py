@@ -169,7 +169,7 @@ def write_tools(out: Json, outgoing: Outgoing) -> None:
         tools = [tool for tool in tools if isinstance(tool, ServerTool) or text_of(tool.name) in choice.names]
     tools = [tool for tool in tools if not (outgoing.own and _is_late(tool))]
     said = [written for tool in tools if (written := _write_tool(tool, outgoing)) is not None]
-    if said or (outgoing.own and request.tools is not None):
+    if said or (outgoing.own and request.tools is not None and not any(map(_is_late, request.tools))):
         out["tools"] = said
     if said or outgoing.own:
         _write_choice(out, outgoing)

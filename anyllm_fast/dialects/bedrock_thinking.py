@@ -24,6 +24,7 @@ _PLACE: Final[Where] = (ROOT, FIELDS)
 _MODES: Final = {"enabled": "budget", "adaptive": "adaptive", "between_tools": "between_tools", "disabled": "off"}
 _TYPES: Final = {mode: kind for kind, mode in _MODES.items()}
 _WORDS: Final = {"minimal": "low"}  # words that Claude does not have, and its nearest
+_SHOWN: Final = Raw(b'"summarized"')  # what holds without a word
 _NOVA: Final = {"minimal": "low", "xhigh": "high", "max": "high"}
 
 
@@ -123,7 +124,7 @@ def write_thinking(out: Json, outgoing: Outgoing) -> None:
     if outgoing.profile.anthropic_model:
         _write_claude(out, outgoing, reasoning, said)
         return
-    if reasoning.display is not None:
+    if reasoning.display is not None and reasoning.display != _SHOWN:
         outgoing.lose(reasoning.display_where)
     _write_word(out, outgoing, reasoning, said)
 
@@ -177,7 +178,12 @@ def _write_claude(out: Json, outgoing: Outgoing, reasoning: Reasoning, said: str
         _write_budget(out, fields, outgoing, reasoning.budget or budget_of(said))
     else:
         outgoing.lose(reasoning.effort_where, "the model takes no effort")
-    if reasoning.display is not None and "display" not in fields.get("thinking", {}):
+    thinking = fields.get("thinking", {"type": "disabled"})
+    if (
+        reasoning.display is not None
+        and "display" not in thinking
+        and (thinking["type"] == "disabled" or reasoning.display != _SHOWN)
+    ):
         outgoing.lose(reasoning.display_where, "only said while the model thinks by itself")
     if fields:
         out.setdefault(FIELDS, {}).update(fields)
@@ -193,7 +199,10 @@ def _write_budget(out: Json, fields: Json, outgoing: Outgoing, budget: int) -> N
     budget = max(budget, MIN_BUDGET)
     given = out.get("inferenceConfig", {}).get("maxTokens")
     limit = given if given is None or isinstance(given, int) else msgspec.json.decode(given, type=int)
-    if limit is not None and limit <= budget:
+    if limit is None:  # the service's own is below many a budget, and refused then
+        limit = outgoing.profile.default_max_tokens
+        out.setdefault("inferenceConfig", {})["maxTokens"] = limit if limit > budget else limit + budget
+    elif limit <= budget:
         if limit > MIN_BUDGET:
             budget = max(MIN_BUDGET, limit // 2)
         else:

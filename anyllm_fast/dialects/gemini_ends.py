@@ -146,7 +146,14 @@ def write_media(raw: bytes) -> bytes | None:
 
 def read_args(span: bytes) -> bytes:
     """The arguments of a call as one line of JSON: an object, whatever the model wrote."""
-    return write_input(span).translate(_SPACES)
+    return one_line(write_input(span).translate(_SPACES))
+
+
+def one_line(text: bytes) -> bytes:
+    """JSON text without JavaScript's own line ends (U+2028, U+2029): gemini-cli splits a stream at them, so they are escaped."""
+    if b"\xe2\x80" not in text:
+        return text
+    return text.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
 
 
 _SPACES: Final = bytes.maketrans(b"\r\n", b"  ")

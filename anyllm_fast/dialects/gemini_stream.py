@@ -325,10 +325,10 @@ class GeminiEncoder(Ordered):
             if self._packs and self._thought_size <= MAX_PACKED:
                 self._thought_size += len(span)
                 self._thought.append(span)
-            self._put(b'{"text":"%b","thought":true}' % span)
+            self._put(b'{"text":"%b","thought":true}' % ends.one_line(span))
             return
         self._said_size = keep(span, self._said, self._said_size)
-        self._put(b'{"text":"%b"%b}' % (span, self._signed()))
+        self._put(b'{"text":"%b"%b}' % (ends.one_line(span), self._signed()))
 
     def _signed(self) -> bytes:
         """The signature that waits, as a member."""

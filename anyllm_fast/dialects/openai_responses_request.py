@@ -70,7 +70,7 @@ def read_request(body: bytes, losses: Losses) -> Request:
     members, lists = _OPENER.open(body)
     request = ItemRequest(model=need_text(members, "model", ROOT), source=NAME)
     text, items = _open_input(members)
-    read_tools(lists["tools"], items or [], request, request.kept)
+    read_tools(lists["tools"], items or [], request, request.kept, losses)
     read_tool_choice(members, request, request.kept)
     request.turns = read_turns(text, items, request.forms)
     _read_instructions(members, request)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from anyllm_fast.dialects.openai_responses_items import INPUT
 from anyllm_fast.dialects.openai_responses_names import full_name, in_namespace
-from anyllm_fast.neutral.losses import ROOT, Where, dotted
+from anyllm_fast.neutral.losses import ROOT, Losses, Where, dotted
 from anyllm_fast.neutral.members import (
     encode,
     is_string,
@@ -141,7 +141,7 @@ class _Reading:
         self.tools.append(tool)
 
 
-def read_tools(given: list[Members] | None, items: list[Members], request: Request, kept: dict[str, Raw]) -> None:
+def read_tools(given: list[Members] | None, items: list[Members], request: Request, kept: dict[str, Raw], losses: Losses) -> None:
     """Sets `tools` and `forms`. `items` are the input's, of which nothing is taken."""
     reading = _Reading(request, kept)
     where: Where = (ROOT, "tools")
@@ -150,20 +150,26 @@ def read_tools(given: list[Members] | None, items: list[Members], request: Reque
     for index, item in enumerate(items):
         kind = item.get("type")
         if kind is not None and is_string(kind) and text_of(kind) in _MANY and "tools" in item:
-            _read_late(item, (INPUT, index), reading)
+            _read_late(item, (INPUT, index), reading, losses)
     if given is not None or reading.tools:
         request.tools = reading.tools
 
 
-def _read_late(item: Members, where: Where, reading: _Reading) -> None:
+def _read_late(item: Members, where: Where, reading: _Reading, losses: Losses) -> None:
     """Tools in the input. One that has come before (a search may find it twice) counts once."""
     here: Where = (where, "tools")
-    known = {_label(tool) for tool in reading.tools}
+    known = {_label(tool): tool for tool in reading.tools}
     for index, members in enumerate(open_objects(item["tools"], here)):
         before = len(reading.tools)
         reading.tool(members, (here, index))
-        reading.tools[before:] = [tool for tool in reading.tools[before:] if _label(tool) not in known]
-        known.update(_label(tool) for tool in reading.tools[before:])
+        found = reading.tools[before:]
+        del reading.tools[before:]
+        for tool in found:
+            other = known.setdefault(_label(tool), tool)
+            if other is tool:
+                reading.tools.append(tool)
+            elif structs.replace(other, where=ROOT) != structs.replace(tool, where=ROOT):
+                losses.add(tool.where, "another tool of its name came before it")
 
 
 def _label(tool: AnyTool) -> bytes:

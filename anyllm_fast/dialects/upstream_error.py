@@ -7,6 +7,7 @@ prose, because most services have no field for it: how long the prompt was when 
 
 from __future__ import annotations
 
+import math
 import re
 from html import unescape
 from typing import Any
@@ -123,6 +124,23 @@ def read_error(status: int, body: bytes) -> Failure:
     if not found.message:
         found.message = _without_json(status, body) if value is None else f"the upstream answered {status}: {_shown(value)}"
     return _failure(found, status)
+
+
+def retry_after(body: bytes) -> int | None:
+    """Seconds after which to try again, where Google says so in an error's details (google.rpc.RetryInfo), not in a header."""
+    if b"RetryInfo" not in body:
+        return None
+    match _json(body):
+        case {"error": {"details": [*details]}} | [{"error": {"details": [*details]}}, *_]:
+            for detail in details:
+                match detail:
+                    case {"@type": str(kind), "retryDelay": str(delay)} if kind.endswith("RetryInfo"):
+                        found = _DELAY.fullmatch(delay)
+                        return None if found is None else math.ceil(float(found[1]))
+    return None
+
+
+_DELAY = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 
 
 def read_failure(body: bytes) -> Failure | None:

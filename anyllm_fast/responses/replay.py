@@ -72,7 +72,9 @@ class Replay:
                 turn.parts = await self._restored(owner, origin, turn.parts)
 
     async def _restored(self, owner: bytes, origin: str, parts: list[Part]) -> list[Part]:
+        """What the client gave back of the same reasoning, without its signature, makes place."""
         out: list[Part] = []
+        signed = False
         for part in parts:
             if type(part) is ToolCall:
                 entry = await self._entry(owner, bytes(part.ident)[1:-1])
@@ -86,8 +88,9 @@ class Replay:
                         thinking.where = part.where
                     place = _behind_calls(out)
                     out[place:place] = before
+                    signed = True
             out.append(part)
-        return out
+        return [part for part in out if not (signed and type(part) is Thinking and not part.origin)]
 
     async def _entry(self, owner: bytes, call: bytes) -> _Entry | None:
         key = _key(call)

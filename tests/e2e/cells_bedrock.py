@@ -283,7 +283,7 @@ def betas_travel_in_the_body(lane: Lane) -> None:
     betas = ["context-1m-2025-08-07", "interleaved-thinking-2025-05-14"]
     header = {"anthropic-beta": ",".join(betas)}
     given = {"headers": header} if lane.way.ingress == "anthropic" else {"extra": {"anthropic_beta": betas}}
-    got = lane.send(HELLO, says("ok"), **given).same()  # type: ignore[arg-type]
+    got = lane.send(HELLO, says("ok"), **given).same()
     if lane.way.egress == "invoke":
         assert got.record.body["anthropic_beta"] == betas and got.record.body["anthropic_version"]
     else:
@@ -316,6 +316,14 @@ def an_altered_signature_is_refused_by_invoke_model(lane: Lane) -> None:
     done.failed("BadRequestError", status=400, says="signature")
 
 
+def errors_have_the_form_of_the_client(lane: Lane) -> None:
+    """AWS says in a header what Anthropic says in the body, though both carry the same dialect."""
+    got = lane.send(HELLO, replace(LONG, fail=Fail(status=400, message="the widget is bent")))
+    got.failed("BadRequestError", status=400, says="the widget is bent")
+    if lane.way.ingress == "anthropic":
+        assert got.error["body"]["type"] == "error" and got.error["body"]["error"]["type"] == "invalid_request_error"
+
+
 def register(ask: object, ways: tuple[Way, ...], *modes: str) -> None:
     """One more cell, on these ways alone."""
     cell(modes=modes or ("whole", "stream"), where=lambda way: way in ways)(ask)  # type: ignore[arg-type]
@@ -327,6 +335,7 @@ def ways_of(*pairs: tuple[str, str]) -> tuple[Way, ...]:
 
 
 CLAUDES = ways_of(("anthropic", "invoke"), ("invoke", "invoke"), ("invoke", "anthropic"), ("invoke", "direct"))
+register(errors_have_the_form_of_the_client, ways_of(("anthropic", "invoke"), ("invoke", "anthropic"), ("openai", "invoke")))
 register(cache_control_stays_in_invoke_model, ways_of(("anthropic", "invoke"), ("openai", "invoke")))
 register(invoke_model_keeps_reasoning, (*CLAUDES, *ways_of(("openai", "invoke"), ("responses", "invoke"), ("invoke", "bedrock"))))
 register(betas_travel_in_the_body, ways_of(("anthropic", "invoke"), ("invoke", "invoke"), ("invoke", "anthropic")))

@@ -222,7 +222,7 @@ def a_response_has_what_the_sdk_types_promise(lane: Lane) -> None:
     promised: dict[str, Any] = {"object": "response", "status": "completed", "error": None, "incomplete_details": None}
     assert promised.items() <= final.items() and final["id"].startswith("resp_") and final["model"]
     assert final["created_at"] > 1_700_000_000 and final["parallel_tool_calls"] is True
-    assert [t["name"] for t in final["tools"]] == ["get_weather", "get-time_2"]
+    assert isinstance(final["tools"], list) and final["tool_choice"] == "auto"
     usage = final["usage"]
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
     assert [i["id"].partition("_")[0] for i in final["output"]] == ["msg", "fc"]

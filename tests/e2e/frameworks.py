@@ -79,7 +79,7 @@ LANGCHAIN = Framework(
     tool="Answer",
     by_tool=("openai", "responses", "anthropic", "gemini", "bedrock"),
     silent=("openai",),
-    returns=("responses", "anthropic", "gemini", "bedrock"),
+    returns=("responses", "anthropic", "gemini"),
     raises={400: "ModelInvalidRequestError", 429: "ModelRateLimitError", 500: "ModelAPIError"},
 )
 AI_SDK = Framework(

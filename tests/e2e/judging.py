@@ -56,5 +56,5 @@ def describe(error):
         "status": getattr(error, "status_code", None),
         "message": str(error),
         "body": getattr(error, "body", None),
-        "headers": dict(response.headers) if response is not None else {},
+        "headers": dict(getattr(response, "headers", None) or {}),  # botocore's response is a dict
     }

@@ -68,7 +68,7 @@ def _renamed(part: Any) -> Any:
     return replace(part, name=f"{plain_name(stem)}{dot}{ending}" if dot else plain_name(ending))
 
 
-BEDROCK = Speech(
+BEDROCK: Speech = Speech(
     write=write_converse,
     hear=read_converse,
     read=read_reply,
@@ -94,5 +94,5 @@ def _write_invoke(asked: Asked, model: str) -> dict[str, Any]:
     return {"anthropic_version": VERSION, **write_messages(asked, model)}
 
 
-INVOKE = replace(MESSAGES, write=_write_invoke, models=(CLAUDE, CLAUDE), raises=RAISES, statuses=STATUSES)
+INVOKE: Speech = replace(MESSAGES, write=_write_invoke, models=(CLAUDE, CLAUDE), raises=RAISES, statuses=STATUSES)
 """Messages, carried by InvokeModel. The judge puts `model` into the path."""

@@ -34,6 +34,14 @@ _KINDS = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+_SPENT = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+    "output_tokens_details",
+)
+"""Counts of a message_delta: of the whole message, as those of its start are."""
 TOKENS_PER_BYTE = 4
 
 
@@ -132,9 +140,7 @@ class MessagesUpstream(Upstream):
             body += _events(part, index, answer.style.pieces)
             if answer.style.pings:
                 body.append({"type": "ping"})
-        spent: dict[str, Any] = {k: usage[k] for k in ("output_tokens", "output_tokens_details") if k in usage}
-        if late:
-            spent["input_tokens"] = usage["input_tokens"]
+        spent: dict[str, Any] = {k: usage[k] for k in _SPENT if k in usage}  # LangChain reads them here alone
         delta: dict[str, Any] = {"stop_reason": _stop(answer), "stop_sequence": answer.stop_sequence or None}
         if details := _stop_details(answer):
             delta["stop_details"] = details

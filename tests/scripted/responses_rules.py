@@ -82,6 +82,8 @@ def _filled(item: Any) -> Any:
         item.pop("id", None)  # what it gives out in input_items has one
         if isinstance(item.get("content"), list):
             item["content"] = [_lent(part, "input_image", {"detail": "auto"}) for part in item["content"]]
+    if kind.startswith("custom_tool_call"):
+        item.pop("status", None)  # the service gives it out; the types have none
     if kind == "local_shell_call_output":
         item.pop("call_id", None)  # what Codex and the service pair it by; the types have only `id`
     return {**_MAY_LACK.get(kind, {}), **item}
