@@ -126,6 +126,13 @@ class Bridge:
             out = frame.feed(out) + frame.finish()
         return out, reply.usage, reply.stop_reason or ""
 
+    def refusal(self, reply: UpstreamReply, body: bytes) -> UpstreamRefused:
+        """An error answer of the upstream as ours; untouched only where client and host write errors alike."""
+        error = refusal(reply, body, self.upstream, self.client)
+        if (self._there.errors or self.upstream.name) != self._call.errors.name:
+            error.verbatim = None
+        return error
+
     def remember(self, signed: list[Remembered]) -> None:
         """What was signed before calls, where the client will not give it back."""
         if self.replay is not None and signed:

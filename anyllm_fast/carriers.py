@@ -36,6 +36,7 @@ class Carrier(msgspec.Struct, frozen=True, kw_only=True):
     pack: Callable[[bytes, Headers], bytes] | None = None  # the dialect's body, the client's headers -> the host's body
     unframe: Callable[[int], Unframing] | None = None  # the host's stream -> the dialect's
     accept: bytes | None = None  # what the host is asked for when the call is streamed
+    errors: str = ""  # dialect in whose form the host writes errors, where it is not that of the bodies
     watch: Callable[[int], Pipe] | None = None  # where client and host carry the dialect alike: the bypass
 
 
@@ -100,6 +101,7 @@ CARRIERS: Final[dict[str, Carrier]] = {
         pack=_pack_claude(b"bedrock-2023-05-31", streamed_by_path=True),
         unframe=lambda max_frame: wire.AwsToSse(max_frame, True),
         accept=AWS_STREAM,
+        errors="bedrock",
         watch=lambda max_frame: AwsWatch("anthropic", max_frame),
     ),
     "converse": Carrier(

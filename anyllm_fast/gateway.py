@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from anyllm_fast import body, faults, headers, operations
-from anyllm_fast.bridge import Bridge, open_bridge, refusal, refuse_losses, unpack
+from anyllm_fast.bridge import Bridge, open_bridge, refuse_losses, unpack
 from anyllm_fast.call import Call, Outgoing, Policies, Policy, Route, Target
 from anyllm_fast.config import Settings
 from anyllm_fast.departures import Departures
@@ -125,7 +125,7 @@ class Gateway:
         reply = await self.forward(call, target, outgoing, self._streamed if call.stream else self._whole)
         try:
             if reply.status >= 400:
-                raise refusal(reply, await reply.read(_ERROR_BODY_LIMIT), bridge.upstream, bridge.client)
+                raise bridge.refusal(reply, await reply.read(_ERROR_BODY_LIMIT))
             call.response_headers += headers.to_client(reply.headers, surface.dialect, call.dialect.name)
             if call.stream:
                 await Relay(call, bridge, reply, self.settings).run()

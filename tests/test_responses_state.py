@@ -91,6 +91,30 @@ async def test_a_reference_to_what_is_not_kept_is_refused_by_its_place() -> None
     assert len(network.requests) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_says_what_was_asked_for(stream: bool) -> None:
+    """LangChain takes a streamed answer for a structured one by `text.format` of the last event."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+    members: dict[str, Any] = {
+        "text": {"format": {"type": "json_schema", "name": "x", "strict": True, "schema": schema}},
+        "temperature": 0.5,
+        "max_output_tokens": 900,
+        "metadata": {"of": "mine"},
+        "user": None,
+    }
+    app, _ = open_app(OPENAI, good(*CHAT_STREAM, headers=SSE) if stream else good(CHAT_REPLY))
+    body = json.dumps({**ASKED, **members, "stream": stream}, indent=1).encode()
+    answer = await ask(app, "POST", PATH, body)
+    events = [json.loads(line[6:]) for line in answer.body.decode().split("\n") if line.startswith("data: ")] if stream else []
+    said = [event["response"] for event in events if "response" in event] if stream else [answer.json()]
+    assert len(said) == (3 if stream else 1)
+    for response in said:
+        Response.model_validate(response)
+        assert {name: response[name] for name in members} == members
+        assert response["tool_choice"] == "auto" and response["top_p"] is None
+    assert (await ask(app, "GET", f"{PATH}/{said[-1]['id']}")).json()["text"] == members["text"]
+
+
 async def test_instructions_are_of_one_call_only() -> None:
     app, network = replies(2)
     first = (await ask(app, "POST", PATH, {**ASKED, "instructions": "Rhyme."})).json()

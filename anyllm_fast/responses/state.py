@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from anyllm_fast import faults
 from anyllm_fast.call import Call
 from anyllm_fast.errors import Internal, InvalidRequest
 from anyllm_fast.neutral.members import decode_object, encode, is_string, open_body, text_of
+from anyllm_fast.neutral.request import Members
 from anyllm_fast.responses.store import Kept, Store, StoreFailed
 
 SUMMARY: Final = "anyllm:summary:"
@@ -54,6 +56,7 @@ class Turn(msgspec.Struct):
     items: bytes
     keep: bool
     previous: bytes = b"null"  # JSON
+    echo: tuple[tuple[bytes, bytes], ...] = ()  # what a Response says of its request: our encoder's words -> those of this call
 
 
 class State:
@@ -83,7 +86,8 @@ class State:
         keep = bytes(members.get("store", b"true")) != b"false"
         members.pop("background", None)
         call.body = encode(members)
-        return Turn(call.owner, encode(items), keep, b"null" if previous is None else bytes(previous))
+        given = members if previous is None else {**members, "previous_response_id": previous}
+        return Turn(call.owner, encode(items), keep, b"null" if previous is None else bytes(previous), _echo(given))
 
     async def _earlier(self, owner: bytes, previous: Raw) -> list[Raw]:
         """The items of the reply that is named, and of all before it."""
@@ -136,7 +140,7 @@ class State:
 
     def finish(self, turn: Turn, payload: bytes) -> bytes:
         """A whole reply as it leaves; kept beside, unless the client said not to."""
-        payload = _named(payload, turn.previous)
+        payload = _echoed(payload, turn)
         self._keep(turn, payload)
         return payload
 
@@ -172,7 +176,7 @@ class Keeper:
         self._turn = turn
 
     def feed(self, chunk: bytes) -> bytes:
-        chunk = _named(chunk, self._turn.previous)
+        chunk = _echoed(chunk, self._turn)
         for start in _TERMINAL:
             place = chunk.rfind(start)
             if place >= 0:
@@ -189,14 +193,50 @@ class _Event(msgspec.Struct):
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
-_UNNAMED: Final = b'"previous_response_id":null'
+_RESPONSE: Final = b'"object":"response",'
+_RUNS: Final = (
+    (("max_output_tokens", b"null"),),
+    (
+        ("parallel_tool_calls", b"true"),
+        ("previous_response_id", b"null"),
+        ("reasoning", b'{"effort":null,"summary":null}'),
+        ("store", b"false"),
+        ("temperature", b"null"),
+        ("text", b'{"format":{"type":"text"}}'),
+        ("tool_choice", b'"auto"'),
+    ),
+    (("top_p", b"null"), ("truncation", b'"disabled"')),
+    (("user", b"null"), ("metadata", b"{}")),
+)
+"""Members of a Response that repeat the request's, in the runs in which our encoder writes them with nothing known. LangChain
+reads `text.format` there to know that it asked for a structured answer. Tools and instructions, often long, are not said."""
 
 
-def _named(payload: bytes, previous: bytes) -> bytes:
-    """With the id of the reply that this one goes on from. Inside a text the quotes would be escaped, so this finds no other."""
-    if previous == b"null":
-        return payload
-    return payload.replace(_UNNAMED, b'"previous_response_id":' + previous)
+def _echo(members: Members) -> tuple[tuple[bytes, bytes], ...]:
+    found: list[tuple[bytes, bytes]] = []
+    for run in _RUNS:
+        given = [(name, default, _on_one_line(bytes(members.get(name, default)))) for name, default in run]
+        told = [(name, default if value in _NULL else value) for name, default, value in given]
+        if told != list(run):
+            found.append((_written(run), _written(told)))
+    return tuple(found)
+
+
+def _on_one_line(value: bytes) -> bytes:
+    """As an event can have it."""
+    return msgspec.json.format(value, indent=-1) if b"\n" in value or b"\r" in value else value
+
+
+def _written(run: Iterable[tuple[str, bytes]]) -> bytes:
+    return b",".join(b'"%b":%b' % (name.encode(), value) for name, value in run)
+
+
+def _echoed(payload: bytes, turn: Turn) -> bytes:
+    """With what the call asked for. Inside a text the quotes would be escaped, so this finds nothing there."""
+    if turn.echo and _RESPONSE in payload:
+        for blank, told in turn.echo:
+            payload = payload.replace(blank, told)
+    return payload
 
 
 def _items(raw: Raw | None) -> list[Raw]:

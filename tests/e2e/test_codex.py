@@ -25,6 +25,7 @@ FEW = ("responses", "anthropic")
 UNTYPED = ("openai",)
 """Codex 0.80 puts `name` beside `function` in its tools. Hosts take it; the scripted Chat service does not, and between two of
 one dialect the gateway changes nothing."""
+OWN_MODELS = ("gemini", "bedrock")
 WORDS = 'Grüße 👋 "quoted" \\n'
 PATCH = "*** Begin Patch\n*** Update File: notes.txt\n@@\n-alpha\n+omega é 👋\n*** End Patch\n"
 # What a model is offered depends on its name: shell and apply_patch; shell alone, with namespaces; one `exec` that runs
@@ -58,12 +59,12 @@ class Desk:
         return outcome
 
     def model(self, name: str) -> str:
-        """`name`, or on Bedrock one of its own, which Codex knows as little as `gpt-5`: names are not mapped there."""
-        if self.backend != "bedrock":
+        """`name`, or where only the vendor's own models are served one of those, which Codex knows as little as `gpt-5`."""
+        if self.backend not in OWN_MODELS:
             return name
         if name != "gpt-5":
-            pytest.skip(f"Bedrock has no model {name}")
-        return SPEECHES["bedrock"].models[1]
+            pytest.skip(f"{self.backend} has no model {name}")
+        return SPEECHES[self.backend].models[1]
 
     def records(self) -> list[Record]:
         return self.upstream.calls(self._script)
@@ -78,10 +79,9 @@ class Desk:
         return next(found, "") or pytest.fail(f"none of {names} in {tools}")
 
     def results(self) -> list[str]:
-        """What each tool call was told to have given, in the order of the calls."""
+        """What each tool call was told to have given, in order: there is one call a turn."""
         parts = [p for t in self.heard().turns for p in t.parts]
-        given = {p.id: "".join(q.text for q in p.parts if isinstance(q, Text)) for p in parts if isinstance(p, Result)}
-        return [given[p.id] for p in parts if isinstance(p, Call)]
+        return ["".join(q.text for q in p.parts if isinstance(q, Text)) for p in parts if isinstance(p, Result)]
 
 
 def _installed(package: Package) -> str:
