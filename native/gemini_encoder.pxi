@@ -158,10 +158,8 @@ cdef class GeminiEncoder(Ordered):
         return put_span(&self.arguments, s)
 
     cdef int end_call(self) except -1:
-        cdef object args = shared("dialects.gemini_ends").read_args(to_bytes(held(&self.arguments)))
+        cdef bytes args = shared("dialects.gemini_ends").read_args(to_bytes(held(&self.arguments)))
         trim(&self.arguments, 262144)
-        if isinstance(args, Failure):
-            return self.on_fail(args)
         if self.ended:
             return 0
         self.begin()
@@ -199,6 +197,8 @@ cdef class GeminiEncoder(Ordered):
         self.flush()
         self.last.stop = reason
         self.last.refused = bool(self.refused)
+        if sequence is not None:
+            self.lose(text(b"stop_sequence"))
         if self.notes is not None:
             self.last.notes, lost = self.notes.write(to_bytes(held(&self.said)))
             for name in lost:

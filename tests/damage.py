@@ -30,6 +30,17 @@ WORDS = [
         b'"content_block"',
         b'"message"',
     ),
+    *(b'"contentBlockIndex"', b'"toolUse"', b'"stopReason"', b'"reasoningContent"', b"contentBlockDelta", b"messageStop"),
+    *(b'"candidates"', b'"parts"', b'"functionCall"', b'"finishReason"', b'"thought"', b'"thoughtSignature"', b'"usageMetadata"'),
+    *(
+        b'"output_index"',
+        b'"item_id"',
+        b'"sequence_number"',
+        b'"item"',
+        b'"response"',
+        b'"summary"',
+        b"response.output_text.delta",
+    ),
     *(b'"finish_reason"', b'"stop_reason"', b'"function"', b'"arguments"', b'"name"', b'"refusal"', b'"annotations"', b'"audio"'),
     *(
         b'"content_block_delta"',

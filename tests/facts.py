@@ -48,7 +48,8 @@ class Facts(NamedTuple):
     wraps_a_model: str  # the member in which one model stands alone, "" where it is the row itself
     errors_have_an_object: bool  # `error`; else the message is at the top and a header says what kind it is
     no_key: str  # what the SDK's exception is called for a caller without a key
-    good_end: bytes  # in every stream that ended well and in no other
+    complete: tuple[bytes, ...]  # what a stream has said of one of these makes its reply complete
+    good_end: bytes  # in the last frame of a stream that ended well; b"" where the end of the body says so
     bad_end: bytes  # in the last frame of every stream that did not
     added_end: bytes  # what a stream gets that was complete without it
 
@@ -144,6 +145,7 @@ FACTS: dict[str, Facts] = {
         wraps_a_model="",
         errors_have_an_object=True,
         no_key="AuthenticationError",
+        complete=(b'"type":"message_stop"',),
         good_end=b'"type":"message_stop"',
         bad_end=b'"type":"error"',
         added_end=b"",
@@ -160,6 +162,7 @@ FACTS: dict[str, Facts] = {
         wraps_a_model="",
         errors_have_an_object=True,
         no_key="AuthenticationError",
+        complete=(b'"finish_reason":"',),
         good_end=b"[DONE]",
         bad_end=b'"error"',
         added_end=b"data: [DONE]\n\n",
@@ -176,6 +179,7 @@ FACTS: dict[str, Facts] = {
         wraps_a_model="",
         errors_have_an_object=True,
         no_key="AuthenticationError",
+        complete=(b'"type":"response.completed"', b'"type":"response.incomplete"'),
         good_end=b'"type":"response.',
         bad_end=b'"type":"response.failed"',
         added_end=b"",
@@ -192,7 +196,8 @@ FACTS: dict[str, Facts] = {
         wraps_a_model="",
         errors_have_an_object=True,
         no_key="UNAUTHENTICATED",
-        good_end=b'"finishReason"',
+        complete=(b'"finishReason"', b'"functionCall"', b'"promptFeedback"', b'"finish_reason"', b'"function_call"'),
+        good_end=b"",
         bad_end=b'"error"',
         added_end=b"",
     ),
@@ -208,12 +213,30 @@ FACTS: dict[str, Facts] = {
         wraps_a_model="modelDetails",
         errors_have_an_object=False,
         no_key="UnrecognizedClientException",
-        good_end=b"event: messageStop",
+        complete=(b"event: messageStop",),
+        good_end=b"",
         bad_end=b"Exception",
         added_end=b"",
     ),
 }
 EACH = tuple(FACTS)
+
+
+def ends_well(dialect: str, out: bytes) -> bool:
+    """Whether a stream has its terminator; where there is none, whether its last frame is no error."""
+    last = _last_frame(out)
+    return FACTS[dialect].good_end in last and not ends_badly(dialect, out)
+
+
+def ends_badly(dialect: str, out: bytes) -> bool:
+    return FACTS[dialect].bad_end in _last_frame(out)
+
+
+def _last_frame(out: bytes) -> bytes:
+    frames = [frame for frame in re.split(rb"\r?\n\r?\n", out) if frame.strip() and not frame.startswith(b":")]
+    return frames[-1] if frames else b""
+
+
 LANES = [(source, target) for source in EACH for target in EACH if source != target]
 
 

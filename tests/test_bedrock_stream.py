@@ -222,7 +222,10 @@ def test_a_delta_of_another_kind_ends_the_block_of_its_index(twin: Any) -> None:
     stream = START + event("contentBlockStart", contentBlockIndex=0, start={"toolUse": {"toolUseId": "i", "name": "n"}})
     stream += delta(0, toolResult=[{"text": "x"}]) + stop(0) + END
     parts = record(twin, stream, "bedrock").parts
-    assert parts == [CallPart(b"i", b"n", b"{}"), PrivatePart(b"content.toolResult", b'{"toolResult":{"content":[{"text":"x"}]}}')]
+    assert parts == [
+        CallPart(b"i", b"n", b"{}"),
+        PrivatePart(b"content.toolResult", b'{"toolResult":{"content":[{"text":"x"}]}}'),
+    ]
 
 
 def test_what_is_kept_is_bounded(twin: Any) -> None:

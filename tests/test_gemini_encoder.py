@@ -146,7 +146,7 @@ def test_what_came_without_a_kind_and_redacted_reasoning_are_read_as_they_were_s
         (rb"{\"a\":1", {"_raw_error": '{"a":1'}),
         (rb"[1]", {"_raw": [1]}),
         (rb"\"x\"", {"_raw": "x"}),
-        (rb"{\"a\":\"\ud800\"}", {"_raw_error": "{\"a\":\"\ud800\"}"}),
+        (rb"{\"a\":\"\ud800\"}", {"_raw_error": r"{\"a\":\"\ud800\"}"}),
         (b"[" * 3000, {"_raw_error": "[" * 3000}),
     ],
 )

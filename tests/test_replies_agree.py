@@ -66,6 +66,11 @@ def replies(draw: st.DrawFn, lane: tuple[str, str]) -> Reply:
     for part in parts:
         if isinstance(part, ThinkingPart) and source == "gemini":  # its signatures say on what they sat
             part.signature = b"h:" + base64.b64encode(part.signature)
+    if source == "gemini":  # which says it of the text at the end: one that a stream has closed by then cannot have it any more
+        closed = called or any(not isinstance(part, TextPart) for part in parts[-1:])
+        for part in parts if closed else parts[:-1]:
+            if isinstance(part, TextPart):
+                part.citations, part.annotations, part.logprobs = [], [], []
     sequence = b"END" if reason == "stop_sequence" else None
     return Reply(b"id_1", b"m", [*parts, *called], reason, sequence, draw(USAGE), ended=True)
 
@@ -132,6 +137,7 @@ def comparable(reply: Reply) -> Any:
     for part in reply.parts:
         if isinstance(part, TextPart):
             part.annotations = [unplaced(raw) for raw in part.annotations]
+            part.logprobs = [json.dumps(token).encode() for raw in part.logprobs for token in json.loads(raw)]
         elif isinstance(part, CallPart):
             part.args = part.args.replace(rb"\n", b" ")  # streams of Gemini have their arguments on one line
     return [reply.parts, reply.stop_reason, reply.stop_sequence, reply.usage, reply.failure, reply.ended]

@@ -191,7 +191,8 @@ class Writer:
         if part.file_id is not None:
             return {"type": "file", "file_id": part.file_id}
         if part.text is not None:
-            return {"type": "text", "media_type": part.media_type or "text/plain", "data": part.text}
+            media_type = part.media_type if self._outgoing.own and part.media_type else "text/plain"  # its only type
+            return {"type": "text", "media_type": media_type, "data": part.text}
         blocks: Blocks = []
         self.write(part.parts or [], blocks)
         return {"type": "content", "content": blocks}

@@ -45,7 +45,7 @@ def write_input(args: bytes) -> bytes:
     try:
         given = bytes(arguments_of(Raw(b'"%b"' % args)))
     except ValueError:  # not even a sound string
-        return b'{"_raw_error":"%b"}' % args
+        return encode({"_raw_error": args.decode("utf-8", "replace")})
     return b"{}" if given == b'{"_raw":null}' else given
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from scripted.answer import Answer, Call, Result, Text, Thinking, says
+from scripted.answer import Answer, Call, Cite, Fail, Result, Text, Thinking, says
+from scripted.responses_habits import DOCUMENTS, EVENTS
 from scripted.responses_signing import secret_of
 
 from .cells import both, cell, cells_for, crossing, egress, gateway_only, ingress, same_dialect
@@ -115,9 +117,13 @@ def a_response_in_the_background_is_asked_for(lane: Lane) -> None:
 
 @cell(modes=("background",), where=MINE, wide=True)
 def a_response_in_the_background_is_cancelled(lane: Lane) -> None:
-    answer = says("word " * 200).styled(pieces=200, pace=0.02)
-    got = lane.send_body(asked("hi {script}"), answer, cancel=True)
+    got = lane.send_body(asked("hi {script}"), says("never", fail=Fail("hang")), cancel=True)
     assert got.final["status"] == "cancelled", got.verdict
+    if lane.way.crosses:
+        end = time.monotonic() + 4
+        while time.monotonic() < end and not (got.records and got.record.left):
+            time.sleep(0.02)
+        assert not got.records or got.record.left, "the upstream was waited for though nobody wants its answer"
 
 
 @cell(modes=("compact",), where=MINE, wide=True)
@@ -197,6 +203,37 @@ def tools_that_the_client_runs_for_the_api(lane: Lane, row: tuple[str, dict[str,
     assert {k: v for k, v in action.items() if v}.items() <= held.items(), held
 
 
+@cell(where=MINE, wide=True)
+def a_strict_tool_and_one_call_at_a_time(lane: Lane) -> None:
+    """`strict` is said, also where it is false: what is left out counts as true here and as false in Chat."""
+    schema = {**WEATHER.schema, "required": ["zone", "city", "days"], "additionalProperties": False}
+    tools = [
+        {"type": "function", "name": name, "parameters": schema, "strict": strict}
+        for name, strict in (("closed", True), ("open", False))
+    ]
+    got = lane.send_body(
+        asked("go {script}", tools=tools, parallel_tool_calls=False), Answer((Call("closed", {"city": "x"}),))
+    ).same()
+    heard = {t.name: t.strict for t in got.heard.tools}
+    assert heard == {"closed": True, "open": False} or "tools.0" in got.losses, (heard, got.losses)
+    assert got.heard.parallel is False or "parallel_tool_calls" in got.losses
+
+
+@cell(where=both(crossing, egress("responses"), ingress("openai")), wide=True)
+def a_chat_tool_stays_unstrict(lane: Lane) -> None:
+    """Chat's default is not strict and Responses' is: left out, the service would close and require everything."""
+    got = lane.send(ASK, Answer((PARIS,))).same()
+    assert [t["strict"] for t in got.record.body["tools"]] == [False, False]
+
+
+@cell(where=both(MINE, lambda way: way.egress in ("responses", "openai", "anthropic")), wide=True)
+def citations_of_the_web(lane: Lane) -> None:
+    cite = Cite("https://example.com/a", "A page", "the quoted words")
+    got = lane.send_body(asked("cite {script}"), Answer((Text("It is so.", (cite,)),))).same()
+    notes = got.final["output"][0]["content"][0]["annotations"]
+    assert [(n["type"], n["url"], n["title"]) for n in notes] == [("url_citation", cite.url, cite.title)], notes
+
+
 # -- form -------------------------------------------------------------------------------------------------------------
 
 
@@ -226,3 +263,28 @@ def a_response_has_what_the_sdk_types_promise(lane: Lane) -> None:
     usage = final["usage"]
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
     assert [i["id"].partition("_")[0] for i in final["output"]] == ["msg", "fc"]
+
+
+# -- servers that only nearly speak it --------------------------------------------------------------------------------
+
+
+@cells_for({name: name for name in EVENTS}, modes=("stream",), where=both(crossing, egress("responses")), wide=True)
+def nearly_a_stream_of_responses(lane: Lane, habit: str) -> None:
+    answer = Answer((Thinking("hm"), Text("Both of them."), PARIS, OSLO, NOW)).styled(habit=habit, pieces=4)
+    got = lane.send(wanting(lane, tools=(WEATHER, TIME)), answer).same()
+    assert len(set(got.call_ids())) == 3, got.call_ids()
+
+
+@cells_for({name: name for name in DOCUMENTS}, modes=("whole",), where=both(crossing, egress("responses")), wide=True)
+def nearly_a_response(lane: Lane, habit: str) -> None:
+    got = lane.send(ASK, says("Both of them.", PARIS, OSLO, NOW).styled(habit=habit)).same()
+    assert len(set(got.call_ids())) == 3, got.call_ids()
+
+
+@cells_for(
+    {"failed": "failed", "nested error": "nested_error"}, modes=("stream",), where=both(crossing, egress("responses")), wide=True
+)
+def a_failure_in_the_stream_in_other_forms(lane: Lane, habit: str) -> None:
+    fail = Fail("event", "mid", status=529, message="overloaded in the middle")
+    got = lane.send(ASK, says("one two three four five six", fail=fail).styled(habit=habit, pieces=6))
+    got.failed("APIError", says="overloaded in the middle")

@@ -294,7 +294,12 @@ def citations(lane: Lane) -> None:
 @cell(where=both(gateway_only, same_dialect, lambda way: way.ingress in ("anthropic", "openai", "responses")))
 def the_body_of_the_same_dialect_is_untouched(lane: Lane) -> None:
     """Also the order of its keys and numbers that another encoder would write otherwise."""
-    extra = {"metadata": {"user_id": "ü"}} if lane.way.ingress == "anthropic" else {"user": "ü", "seed": 12345678901}
+    extras: dict[str, dict[str, object]] = {
+        "anthropic": {"metadata": {"user_id": "ü"}},
+        "openai": {"user": "ü", "seed": 12345678901},
+        "responses": {"user": "ü", "max_tool_calls": 12345678901},
+    }
+    extra = extras[lane.way.ingress]
     asked = Asked((user("hi é \u2028"),), temperature=1.0, schema=SCHEMA)
     got = lane.send(asked, says("ok"), extra=extra).same()
     sent = dict(got.sent)

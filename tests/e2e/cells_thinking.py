@@ -10,7 +10,7 @@ from scripted.asked import Asked, assistant, user
 from .cells import both, cell, cells_for, crossing, egress, gateway_only, ingress, same_dialect
 from .cells_text import ODD
 from .cells_tools import NOW, OSLO, PARIS, TIME, WEATHER
-from .lanes import Lane
+from .lanes import Lane, Way
 
 WORDS = "First I weigh it. " + ODD + "\nThen I decide."
 THINKS = Answer((Thinking(WORDS), Text("Decided.")))
@@ -24,7 +24,12 @@ def wanting(lane: Lane, *more: object, **changes: object) -> Asked:
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
-@cell(modes=("whole", "stream", "async"))
+def unsummarized(way: Way) -> bool:
+    """Chat has no word that asks for a summary, and Responses shows nothing else: `a_chat_client_asks_for_no_summary`."""
+    return (way.ingress, way.egress) == ("openai", "responses")
+
+
+@cell(modes=("whole", "stream", "async"), where=lambda way: not unsummarized(way))
 def thinking_is_asked_for_and_shown(lane: Lane) -> None:
     got = lane.send(wanting(lane), THINKS)
     got.same(thinking=WORDS)

@@ -56,8 +56,8 @@ aws = cache(client_of)
 
 def bedrock(job, **more):
     client = aws(job["base_url"], job["key"], TIMEOUT)
-    common = {"client": client, "bedrock_client": client, "provider": "anthropic", "region_name": "us-east-1"}
-    return ChatBedrockConverse(model=job["model"], max_tokens=job["max_tokens"], **common, **more)
+    common = {"client": client, "bedrock_client": client, "provider": "anthropic", "disable_streaming": False}
+    return ChatBedrockConverse(model=job["model"], max_tokens=job["max_tokens"], region_name="us-east-1", **common, **more)
 
 
 CLIENTS = {"openai": openai, "responses": responses, "anthropic": anthropic, "gemini": gemini, "bedrock": bedrock}

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,7 +31,8 @@ class Framework:
     the service's own way or by a tool of this name.
 
     `silent`: clients that have no place for reasoning text. `returns`: those that give it back with its proof, whatever the model
-    is called. `blind`: those that see no error in a stream. `raises`: a status -> the class of its exception.
+    is called. `blind`: those that see no error in a stream. `raises`: a status -> the class of its exception; `passes`: clients
+    that let their SDK's exception through -> that class.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Framework:
     returns: tuple[str, ...]
     raises: dict[int, str]
     blind: tuple[str, ...] = ()
+    passes: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
@@ -63,7 +65,7 @@ PYDANTIC_AI = Framework(
     by_tool=("openai", "responses", "anthropic", "gemini", "bedrock"),
     silent=(),
     returns=("anthropic", "gemini"),
-    raises={400: "ModelHTTPError", 429: "ModelHTTPError", 500: "ModelHTTPError"},
+    raises={400: "ModelHTTPError", 429: "ModelHTTPError"},
 )
 LANGCHAIN = Framework(
     name="langchain",
@@ -80,7 +82,8 @@ LANGCHAIN = Framework(
     by_tool=("openai", "responses", "anthropic", "gemini", "bedrock"),
     silent=("openai",),
     returns=("responses", "anthropic", "gemini"),
-    raises={400: "ModelInvalidRequestError", 429: "ModelRateLimitError", 500: "ModelAPIError"},
+    raises={400: "ModelInvalidRequestError", 429: "ModelRateLimitError"},
+    passes={"bedrock": "ClientError"},
 )
 AI_SDK = Framework(
     name="ai_sdk",
@@ -106,7 +109,7 @@ AI_SDK = Framework(
     silent=("openai",),
     returns=("responses", "anthropic", "gemini", "bedrock"),
     blind=("gemini",),
-    raises={400: "AI_APICallError", 429: "AI_APICallError", 500: "AI_APICallError"},
+    raises={400: "AI_APICallError", 429: "AI_APICallError"},
 )
 FRAMEWORKS = (PYDANTIC_AI, LANGCHAIN, AI_SDK)
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 WIDE: frozenset[str] = frozenset(
     {
         "text",
+        "reasoning_tokens",
+        "a_megabyte_of_question",
+        "redacted_thinking_comes_back",
+        "signatures_of_several_turns_come_back",
+        "signatures_come_back",
         "unicode_answer",
         "unicode_question",
         "an_empty_answer_is_an_answer",

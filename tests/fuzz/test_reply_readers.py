@@ -9,21 +9,20 @@ from __future__ import annotations
 import copy
 import json
 import random
-from pathlib import Path
 from typing import Any
 
-from anthropic.types import Message
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types.chat import ChatCompletion
 
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.neutral.losses import Losses
 from anyllm_fast.neutral.reply import Recorder, replay
+from tests.damage import examples
+from tests.facts import FACTS, bodies
 from tests.replies import OPTIONS
 
-CORPUS = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "corpus" / "replies").glob("*.json"))]
-JUDGES: dict[str, Any] = {"anthropic": Message, "openai_chat": ChatCompletion}
+CORPUS = [path.read_bytes() for path in bodies("replies")]
 ODD = [None, True, 0, -1, 1.5, "", "x", "\ud800", [], {}, [[]], [None], {"type": None}, [{"type": "text"}], 10**30]
 
 
@@ -38,21 +37,24 @@ def hold(body: bytes) -> None:
         except ValueError:
             continue
         losses.header()
+        options = msgspec.structs.replace(OPTIONS, origin=source.name)
         for target in DIALECTS.values():
-            written = json.loads(target.write_reply(reply, OPTIONS, Losses()))
-            if target is not source:  # to its own dialect a reply goes with whatever odd members it had
-                JUDGES[target.name].model_validate(written)
-            replay(reply, target.encoder(OPTIONS))
+            written = target.write_reply(reply, options, Losses())
+            if target is source:  # to its own dialect a reply goes with whatever odd members it had
+                json.loads(written)
+            else:
+                FACTS[target.name].judge(written)
+            replay(reply, target.encoder(options))
         replay(reply, Recorder())
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(200, 40), deadline=None)
 @given(st.binary(max_size=80))
 def test_bytes_of_any_kind(body: bytes) -> None:
     hold(body)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(200, 20), deadline=None)
 @given(st.sampled_from(CORPUS), st.lists(st.tuples(st.integers(0), st.binary(max_size=3)), min_size=1, max_size=4))
 def test_replies_with_bytes_changed(body: bytes, changes: list[tuple[int, bytes]]) -> None:
     for at, piece in changes:
@@ -61,7 +63,7 @@ def test_replies_with_bytes_changed(body: bytes, changes: list[tuple[int, bytes]
     hold(body)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(300, 20), deadline=None)
 @given(st.sampled_from(CORPUS), st.integers(0, 2**32))
 def test_replies_with_values_of_another_kind(body: bytes, seed: int) -> None:
     value = json.loads(body)

@@ -11,50 +11,43 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyllm_fast.dialects import anthropic_request, openai_chat_request
 from anyllm_fast.errors import InvalidRequest
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import Losses
-from tests.test_golden_requests import CORPUS
+from tests.facts import EACH, FACTS, bodies, source_of
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "5"))
-DIALECTS: list[Any] = [anthropic_request, openai_chat_request]
-PROFILES = [Profile(), Profile(adaptive_thinking=False, cache_breakpoints=True, web_search_options=True, system_turns=True)]
+CORPUS = bodies("requests")
+RICH = Profile(
+    adaptive_thinking=False,
+    cache_breakpoints=True,
+    web_search_options=True,
+    system_turns=True,
+    anthropic_model=True,
+    cache_points=True,
+)
+PROFILES = [Profile(), RICH]
 ODD: list[Any] = [
-    None,
-    True,
-    0,
-    -1,
-    1e300,
-    "",
-    "x",
-    "\n",
-    "data:,",
-    [],
-    {},
-    [None],
-    [[]],
-    [{}],
-    {"type": "text"},
-    {"type": 1},
-    "none",
-    10**400,
+    *(None, True, 0, -1, 1e300, "", "x", "\n", "data:,"),
+    *([], {}, [None], [[]], [{}], {"type": "text"}, {"type": 1}, "none", 10**400, {"text": None}, {"bytes": "x"}),
 ]
 
 
-def survives(body: bytes) -> None:
-    for reader in DIALECTS:
-        for profile in PROFILES:
-            for writer in DIALECTS:
+def survives(body: bytes, sources: tuple[str, ...], profiles: list[Profile] = PROFILES) -> None:
+    for source in sources:
+        for profile in profiles:
+            for target in EACH:
                 losses = Losses()
                 try:
-                    written = writer.write_request(reader.read_request(body, losses), "m", profile, losses)
+                    request = FACTS[source].requests.read_request(body, losses)
+                    written = FACTS[target].requests.write_request(request, "m", profile, losses)
                 except InvalidRequest as error:
                     assert str(error)
                     continue
@@ -62,18 +55,25 @@ def survives(body: bytes) -> None:
                 losses.header()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused_and_nothing_else(body: bytes) -> None:
-    survives(body)
+    survives(body, EACH)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.recursive(st.sampled_from(ODD[:10]), lambda inner: st.lists(inner, max_size=3), max_leaves=6), st.data())
 def test_any_value_in_the_place_of_a_member_is_survived(value: Any, data: st.DataObject) -> None:
-    body = json.loads(data.draw(st.sampled_from(CORPUS)).read_bytes())
+    path = data.draw(st.sampled_from(CORPUS))
+    body = json.loads(path.read_bytes())
     body[data.draw(st.sampled_from(sorted(body)))] = value
-    survives(json.dumps(body).encode())
+    survives(json.dumps(body).encode(), (source_of(path),))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(CORPUS))
+def test_a_request_of_another_dialect_is_refused_or_carried(path: Path) -> None:
+    survives(path.read_bytes(), EACH, PROFILES[:1])
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -115,22 +115,34 @@ def damaged(body: Any, dice: random.Random) -> Any:
 @pytest.mark.parametrize("seed", [int(time.time()) if SECONDS > 5 else 1])
 def test_a_damaged_request_is_refused_or_carried(seed: int) -> None:
     dice = random.Random(seed)
-    bodies = [json.loads(path.read_bytes()) for path in CORPUS]
+    corpus = [(source_of(path), json.loads(path.read_bytes())) for path in CORPUS]
     ends = time.monotonic() + SECONDS
     while time.monotonic() < ends:
-        body = json.dumps(damaged(dice.choice(bodies), dice)).encode()
+        source, good = dice.choice(corpus)
+        body = json.dumps(damaged(good, dice)).encode()
         try:
-            survives(body)
+            survives(body, (source,))
         except Exception as error:
-            raise AssertionError(f"seed {seed}, body {body.decode()[:4000]}") from error
+            raise AssertionError(f"seed {seed}, {source}, body {body.decode()[:4000]}") from error
+
+
+DEEP = [b'{"content":[', b"[", b'{"type":"tool_result","tool_use_id":"a","content":[', b'{"toolResult":{"content":[']
+CLOSING = {b"{": b"}", b"[": b"]"}
 
 
 @pytest.mark.parametrize("depth", [100, 900, 5000])
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
-def test_a_bottomless_value_anywhere_is_survived(path: Any, depth: int) -> None:
-    body = path.read_bytes()
-    for inside in (b'{"content":[', b"[", b'{"type":"tool_result","tool_use_id":"a","content":['):
-        deep = inside * depth + b"1" + b"".join(b"]}" if inside.endswith(b":[") else b"]" for _ in range(depth))
-        survives(body.replace(b'"content": "', b'"x_deep": ' + deep + b', "content": "', 1))
-        survives(body.replace(b'"messages": [', b'"messages": [{"role":"user","content":' + b"[" + deep + b"]},", 1))
-        survives(body.replace(b'"properties": {', b'"x":' + deep + b', "properties": {', 1))
+def test_a_bottomless_value_anywhere_is_survived(path: Path, depth: int) -> None:
+    source = source_of(path)
+    dice = random.Random(depth)
+    good = json.loads(path.read_bytes())
+    spots = list(places(good))
+    for begin in DEEP:
+        end = b"".join(CLOSING[mark] for mark in reversed([begin[at : at + 1] for at in range(len(begin))]) if mark in CLOSING)
+        body = copy.deepcopy(good)
+        *way, last = dice.choice(spots)
+        parent = body
+        for key in way:
+            parent = parent[key]
+        parent[last] = "HERE"
+        survives(json.dumps(body).encode().replace(b'"HERE"', begin * depth + b"1" + end * depth), (source,), PROFILES[:1])
