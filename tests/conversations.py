@@ -152,7 +152,7 @@ SPOKEN: dict[str, Spoken] = {
     ),
     "gemini": Spoken(
         requests=_gemini,
-        more=lambda: gemini_turns(st.just(1)),
+        more=lambda: gemini_turns(st.just(1)).map(lambda turns: [*turns, said({"text": "wnextw"})]),
         answer=said({"text": "wanswerw"}, role="model"),
         tools={"tools": [{"functionDeclarations": [{"name": "f"}]}]},
         chooses="toolConfig",

@@ -42,7 +42,6 @@ class End(msgspec.Struct):
 
 _KNOWN: Final = (b"completed", b"incomplete", b"failed", b"cancelled")
 _EVENTS: Final = {b"response.completed": b"completed", b"response.incomplete": b"incomplete", b"response.failed": b"failed"}
-_PRIVATE: Final = ("moderation", "input_transformations", "prompt_cache_diagnostics")
 
 
 def judge_end(kind: bytes, raw: bytes, calls: bool, refused: bool) -> End:
@@ -61,7 +60,9 @@ def judge_end(kind: bytes, raw: bytes, calls: bool, refused: bool) -> End:
     reason = string(decode_members(details).get("reason", ABSENT)) if is_object(details) else b""
     end.reason = whole_reply.judge_stop(status, reason, calls, refused)
     end.private = [
-        (name.encode(), bytes(response[name])) for name in _PRIVATE if name in response and says_something(response[name])
+        (b"response." + name.encode(), bytes(response[name]))
+        for name in whole_reply.PRIVATE
+        if name in response and says_something(response[name])
     ]
     return end
 

@@ -65,8 +65,9 @@ CLIENTS = {
 
 @cache
 def model_of(client, base_url, key, name):
+    """The profile says what a program has to say of a model whose name does not tell it."""
     kind, provider = CLIENTS[client]
-    return kind(name, provider=provider(base_url, key))
+    return kind(name, provider=provider(base_url, key), profile={"supports_json_schema_output": True})
 
 
 def agent_of(job, ran):

@@ -233,7 +233,7 @@ def test_reasoning_goes_through_a_tool_loop(desk: Desk, mode: str) -> None:
     first = Answer((Thinking(WORDS), Text("Looking. "), WEATHER))
     more = Answer((Thinking("Now I know."), Text("Decided. "))), Answer((Thinking("Again."), Text("Done.")))
     bound = 0 if desk.lane.client == "compatible" else 8000  # it says max_tokens, which OpenAI's reasoning models refuse
-    job = {"mode": mode, "tools": True, "think": True, "max_tokens": bound}
+    job: dict[str, Any] = {"mode": mode, "tools": True, "think": True, "max_tokens": bound}
     said = desk.do(first, *more, prompts=("think", "and then?"), **job)
     assert said["texts"] == ["Decided. ", "Done."] and said["ran"] == [WEATHER.args], f"{said}"
     assert len(said.records) == 3 and words(said.heard())[-1] == "and then?", f"{said}"
