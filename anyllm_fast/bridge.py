@@ -152,13 +152,17 @@ class Bridge:
         reply = self.upstream.read_stream(body, self.max_frame)
         if reply.failure is not None:
             raise refused(reply.failure, 502)
-        return reply
+        return self._called(reply)
 
     def _read(self, body: bytes, call: Call) -> Reply:
         try:
             reply = self.upstream.read_reply(body, call.losses)
         except ValueError as error:  # msgspec's errors are ValueErrors
             raise UpstreamBroken(f"the upstream's reply is not a {self.upstream.name} reply: {error}") from error
+        return self._called(reply)
+
+    def _called(self, reply: Reply) -> Reply:
+        """Calls under the client's own names, each with an id."""
         options = self.options
         if self.replay is not None:
             self.remember(reply_signed(reply, options.ident))

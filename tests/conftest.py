@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,6 +11,13 @@ import pytest_asyncio
 from anyllm_fast._impl import IMPL
 from tests.raw_upstream import raw_upstream
 from tests.stage import FiledUpstream, Stage
+
+E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Who wants no real clients does not import them either: their matrix has more cells than all other tests together."""
+    return True if collection_path == E2E and config.option.markexpr == "not e2e" else None
 
 
 def pytest_report_header() -> str:

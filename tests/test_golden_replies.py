@@ -53,13 +53,16 @@ def test_there_are_replies_of_every_dialect(source: str) -> None:
     assert [path for path in CORPUS if source_of(path) == source]
 
 
-@pytest.mark.parametrize(("path", "target"), PAIRS, ids=[golden_name(*pair) for pair in PAIRS])
-def test_every_call_has_an_id_of_its_own(path: Path, target: str) -> None:
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_every_call_has_an_id_of_its_own(path: Path) -> None:
     """Gemini and some hosts send none; clients pair results by it."""
     source = source_of(path)
-    reply = DIALECTS[source].read_reply(path.read_bytes(), Losses())
     options = msgspec.structs.replace(OPTIONS, origin=source)
-    back = DIALECTS[target].read_reply(DIALECTS[target].write_reply(reply, options, Losses()), Losses())
-    idents = [part.ident for part in back.parts if isinstance(part, CallPart)]
-    assert all(idents) and len(set(idents)) == len(idents)
-    assert len(idents) == sum(isinstance(part, CallPart) for part in reply.parts)
+    reply = DIALECTS[source].read_reply(path.read_bytes(), Losses())
+    for target in DIALECTS.values():
+        if target.name == source:
+            continue
+        back = target.read_reply(target.write_reply(reply, options, Losses()), Losses())
+        idents = [part.ident for part in back.parts if isinstance(part, CallPart)]
+        assert all(idents) and len(set(idents)) == len(idents)
+        assert len(idents) == sum(isinstance(part, CallPart) for part in reply.parts)
