@@ -277,7 +277,7 @@ async def test_a_path_or_method_that_nobody_knows_is_answered_in_the_dialect_of_
             "/v1/messages%00",
             "/%ff",
         ),
-        "chat": ("/v1/chat/completions/x", "/v1/chat", "/v1/responses", "/v1/embeddings", "/chat/x"),
+        "chat": ("/v1/chat/completions/x", "/v1/chat", "/v1/audio/speech", "/v1/embeddings", "/chat/x"),
     }
     for tongue in TONGUES:
         called = await open_lane(stage, Lane(impl, "openai", tongue))
@@ -294,7 +294,7 @@ async def test_a_path_or_method_that_nobody_knows_is_answered_in_the_dialect_of_
 async def test_a_websocket_upgrade_is_refused_with_a_status(stage: Stage, impl: str) -> None:
     upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "eA=="}
     for tongue, path, status in (
-        ("chat", "/v1/responses", 404),
+        ("chat", "/v1/responses", 426),  # as Codex expects it where only POST is served
         ("messages", "/v1/messages", 405),
         ("chat", "/v1/realtime", 404),
     ):

@@ -13,8 +13,8 @@ from anyllm_fast import headers
 from anyllm_fast.call import Call, Route, Target
 from anyllm_fast.dialects import DIALECTS
 from anyllm_fast.headers import duration_of, seconds_of, to_client, to_upstream
-from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.upstream import Origin
+from tests.facts import LANES
 
 NEVER = {
     b"authorization": b"Bearer client",
@@ -88,12 +88,21 @@ def test_what_speaks_of_the_body_passes_where_the_body_does() -> None:
     assert b"anthropic-beta" not in out
 
 
-@pytest.mark.parametrize(("client", "upstream"), [("anthropic", "openai_chat"), ("openai_chat", "anthropic")])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_a_dialect_lists_passes_where_both_sides_speak_it_and_nowhere_else(dialect: str) -> None:
+    listed = {name.decode(): b"theirs" for name in headers.TO_UPSTREAM[dialect]}
+    assert not {name for name in listed if sent(dialect, dialect, **listed)[name.encode()] != b"theirs"}
+    for upstream in DIALECTS:
+        if upstream != dialect:
+            assert b"theirs" not in sent(dialect, upstream, **listed).values()
+
+
+@pytest.mark.parametrize(("client", "upstream"), LANES)
 def test_nothing_of_the_clients_passes_where_the_body_is_translated(client: str, upstream: str) -> None:
     out = sent(client, upstream)
     assert not {b"anthropic-beta", b"openai-organization", b"idempotency-key", b"x-claude-code-session-id"} & set(out)
     assert out[b"user-agent"].startswith(b"anyllm-fast/")
-    assert out.get(b"anthropic-version") == (b"2023-06-01" if upstream == "anthropic" else None)
+    assert out.get(b"anthropic-version") == dict(headers.DEFAULTS.get(upstream, ())).get(b"anthropic-version")
 
 
 def test_the_upstream_learns_our_request_id_and_what_we_take() -> None:

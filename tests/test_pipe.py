@@ -125,7 +125,7 @@ def test_a_stream_cut_anywhere_never_ends_well_unless_it_was_complete(twin: Any,
     said = min(place for mark in FACTS[source].complete if (place := data.find(mark)) >= 0)
     end = BLANK.search(data, said)
     complete = end.start() if end else len(data)
-    for at in range(0, len(data), 23 if twin.name == "python" else 3):
+    for at in range(0, len(data), 41 if twin.name == "python" else 5):
         for client, made in both(twin, source):
             found = run(made, [data[:at]])
             assert found.ended

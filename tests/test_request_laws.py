@@ -32,7 +32,7 @@ from tests.strategies import SPELLINGS, chat_requests, spelled
 
 REFUSED = ("anthropic-result_missing",)  # by every vendor, so by us
 SOURCE = pytest.mark.parametrize("source", EACH)
-LIMITS = settings(deadline=None, max_examples=examples(40, 2), suppress_health_check=list(HealthCheck))
+LIMITS = settings(deadline=None, max_examples=examples(25, 2), suppress_health_check=list(HealthCheck))
 PROFILES: dict[str, list[Profile]] = {
     "anthropic": [Profile(), Profile(adaptive_thinking=False), Profile(system_turns=True)],
     "openai_chat": [Profile(), Profile(cache_breakpoints=True, custom_tools=True), Profile(text_arrays=False)],

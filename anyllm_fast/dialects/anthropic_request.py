@@ -14,6 +14,7 @@ from anyllm_fast.dialects.anthropic_content import read_system, read_turns
 from anyllm_fast.dialects.anthropic_thinking import read_thinking, write_thinking
 from anyllm_fast.dialects.anthropic_tools import read_tool_choice, read_tools, write_tools
 from anyllm_fast.dialects.anthropic_turns import Conversation, is_loose
+from anyllm_fast.dialects.closed_schema import closed
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
 from anyllm_fast.neutral.members import (
@@ -179,7 +180,7 @@ def _write_format(out: Json, outgoing: Outgoing) -> None:
 
 def _described(shape: OutputFormat) -> Raw | Json:
     """The schema with the format's name and description in it, where it has none itself: the API has no other place for them."""
-    schema = shape.schema if shape.schema is not None else Raw(b"{}")
+    schema = closed(shape.schema) if shape.schema is not None else Raw(b"{}")
     members = open_object(schema, shape.where)
     said = {
         name: value

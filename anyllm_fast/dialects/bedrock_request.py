@@ -17,6 +17,7 @@ from anyllm_fast.dialects.bedrock_content import NAME, read_system, read_turns, 
 from anyllm_fast.dialects.bedrock_thinking import read_thinking, write_thinking
 from anyllm_fast.dialects.bedrock_tools import FIELDS, read_tool_config, write_tool_config
 from anyllm_fast.dialects.bedrock_turns import Conversation, in_words
+from anyllm_fast.dialects.closed_schema import closed
 from anyllm_fast.neutral.dialect import Profile
 from anyllm_fast.neutral.losses import ROOT, Losses, Where
 from anyllm_fast.neutral.members import (
@@ -297,7 +298,10 @@ def _write_format(out: Json, outgoing: Outgoing) -> None:
             outgoing.private({}, shape.private, shape.where)
             outgoing.lose(shape.where, "the model cannot be held to a form of JSON: it is only asked for it")
             return
-    said: Json = {"schema": string_of_arguments(shape.schema if shape.schema is not None else Raw(b"{}"))}
+    schema = shape.schema if shape.schema is not None else Raw(b"{}")
+    if outgoing.profile.anthropic_model and not outgoing.own:
+        schema = closed(schema)
+    said: Json = {"schema": string_of_arguments(schema)}
     if shape.name is not None:
         said["name"] = shape.name
     if shape.description is not None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast.dialects.gemini_schema import closed, from_openapi, lowered, to_openapi
+from anyllm_fast.dialects.closed_schema import closed
+from anyllm_fast.dialects.gemini_schema import from_openapi, lowered, to_openapi
 from anyllm_fast.dialects.gemini_spelling import open_message, spelled
 from anyllm_fast.neutral.effort import budget_of, effort_in_force, effort_of, word
 from anyllm_fast.neutral.losses import ROOT, Where

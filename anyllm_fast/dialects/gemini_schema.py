@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from anyllm_fast.dialects.closed_schema import LISTS, MAPS, MAX_DEPTH, ONES
 from anyllm_fast.dialects.gemini_spelling import camel
 from anyllm_fast.neutral.losses import Where
 from anyllm_fast.neutral.members import encode
@@ -24,16 +25,12 @@ from anyllm_fast.neutral.members import encode
 Schema = dict[str, Any]
 Lose = Callable[[Where, str], None]
 
-MAX_DEPTH: Final = 64
 MAX_NODES: Final = 4000
 """Nodes that one schema may become. References that are written out may grow without end."""
 
 _decode: Final = msgspec.json.Decoder().decode
 _CAPITALS: Final = re.compile(rb'"(?:OBJECT|STRING|NUMBER|INTEGER|BOOLEAN|ARRAY|NULL|TYPE_UNSPECIFIED)"')
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
-_MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
-_LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
-_ONES: Final = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"})
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
 _RESPELLED: Final = {"defs": "$defs", "ref": "$ref"}
 
@@ -51,28 +48,6 @@ def lowered(raw: Raw) -> Raw:
     return from_openapi(raw) if _CAPITALS.search(raw) else raw
 
 
-def closed(raw: Raw) -> Raw:
-    """The same with every object that names its properties closed to others: what Gemini answers in a `Schema` has no others,
-    and the vendors who answer in a JSON schema want that said."""
-    return Raw(encode(_shut(_decode(raw), 0)))
-
-
-def _shut(node: Any, depth: int) -> Any:
-    if not isinstance(node, dict) or depth > MAX_DEPTH:
-        return node
-    out: Schema = {}
-    for name, value in node.items():
-        if name in _MAPS and isinstance(value, dict):
-            out[name] = {key: _shut(inner, depth + 1) for key, inner in value.items()}
-        elif name in _LISTS and isinstance(value, list):
-            out[name] = [_shut(inner, depth + 1) for inner in value]
-        else:
-            out[name] = _shut(value, depth + 1) if name in _ONES else value
-    if isinstance(out.get("properties"), dict):
-        out.setdefault("additionalProperties", False)
-    return out
-
-
 def _plain(node: Any, depth: int) -> Any:
     if not isinstance(node, dict) or depth > MAX_DEPTH:
         return node
@@ -80,11 +55,11 @@ def _plain(node: Any, depth: int) -> Any:
     for given, value in node.items():
         name = camel(given)
         name = _RESPELLED.get(name, name)
-        if name in _MAPS and isinstance(value, dict):
+        if name in MAPS and isinstance(value, dict):
             out[name] = {key: _plain(inner, depth + 1) for key, inner in value.items()}
-        elif name in _LISTS and isinstance(value, list):
+        elif name in LISTS and isinstance(value, list):
             out[name] = [_plain(inner, depth + 1) for inner in value]
-        elif name in _ONES:
+        elif name in ONES:
             out[name] = [_plain(inner, depth + 1) for inner in value] if isinstance(value, list) else _plain(value, depth + 1)
         elif name in _COUNTS and isinstance(value, str) and value.isdigit():
             out[name] = int(value)  # int64 in protobuf's JSON
