@@ -311,6 +311,7 @@ cdef class Ordered(Sink):
     cdef int on_end(self) except -1:
         self.on_stop("tool_use" if self.calls else "end_turn", None)
         if not self.ended:
+            self.shut()  # a damaged upstream may go on after its stop
             self.ended = True
             if self.losses and self.options.announce:
                 self.write_losses()

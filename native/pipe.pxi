@@ -155,6 +155,10 @@ cdef Decoder watched_decoder(str dialect):
 WATCHED = ("anthropic", "bedrock", "openai_chat", "gemini", "openai_responses")
 
 
+cdef bint is_noise(Span event, Span data) except -1:
+    return same(event, b"{") and b'"error"' not in to_bytes(data)
+
+
 cdef class Watch:
     """Twin of wire.pipe.Watch."""
 
@@ -227,7 +231,7 @@ cdef class Watch:
         cdef bytes out = b""
         if self.gauge.ended:
             return b""
-        if self.framer.finish(&event, &data):
+        if self.framer.finish(&event, &data) and not is_noise(event, data):
             self.decoder.on_frame(event, data, self.gauge)  # never unread: it may be half a frame
             if self.gauge.failure is None or self.watched.is_error(to_bytes(event), to_bytes(data)):
                 out = shared("wire.pipe").closed(to_bytes(held(&self.held)))
@@ -248,6 +252,8 @@ cdef class Watch:
 
     cdef int look(self, Span event, Span data) except -1:
         cdef bint plain
+        if is_noise(event, data):
+            return 0
         if self.anthropic:
             plain = begins(data, b'{"type":"content_block_') or begins(data, b'{"type": "content_block_')
         elif self.chat:

@@ -173,7 +173,7 @@ FACTS: dict[str, Facts] = {
         turns="input",
         profile=Profile(custom_tools=True, cache_breakpoints=True),
         problems=_responses,
-        judge=lambda body: Response.model_validate(json.loads(body), strict=False),
+        judge=lambda body: Response.construct(**json.loads(body)).output,  # as the SDK itself reads: it validates nothing
         list_key="data",
         list_has_times=True,
         wraps_a_model="",

@@ -1,7 +1,7 @@
 """Every stream in tests/corpus/streams, as a client of each other dialect gets it, against tests/golden/streams.
 
-A golden file is named as its stream, and for all clients but the first (OTHER) `-to-<client>` behind it. It holds the bytes and, below a line, what the pipe said of the reply. UPDATE_GOLDEN=1 writes them anew; read the
-difference before you keep it.
+A golden file is named as its stream, and for all clients but the first (OTHER) `-to-<client>` behind it. It holds the bytes and,
+below a line, what the pipe said of the reply. UPDATE_GOLDEN=1 writes them anew; read the difference before you keep it.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ def _model(info: ModelInfo) -> _Model:
 def _is_error(body: bytes) -> bool:
     try:
         found = _decode_bare(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return False
     return found.output is None and (isinstance(found.message, str) or isinstance(found.type, str))
 

@@ -227,6 +227,7 @@ class Ordered:
     def end(self) -> None:
         self.stop("tool_use" if self._calls else "end_turn", None)  # does nothing if the upstream said why
         if not self.ended:
+            self._shut()  # a damaged upstream may go on after its stop
             self.ended = True
             if self.losses and self._options.announce:
                 self._write_losses()

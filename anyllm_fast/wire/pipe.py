@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 from anyllm_fast.neutral.dialect import Encoder
 from anyllm_fast.neutral.stream import Failure, Remembered, Sink, StopReason
 from anyllm_fast.neutral.usage import Usage
-from anyllm_fast.wire.sse import Frames
+from anyllm_fast.wire.sse import BARE, Frames
 
 WatchedDialect = Literal["openai_chat", "anthropic", "openai_responses", "gemini", "bedrock"]
 
@@ -191,6 +191,8 @@ class Watch:
             return b""
         out = b""
         for event, data in self._frames.finish():
+            if _is_noise(event, data):
+                continue
             self._decoder.frame(event, data, self._gauge)  # never unread: it may be half a frame
             if self._gauge.failure is None or self._watched.is_error(event, data):
                 out = closed(b"".join(self._held))
@@ -211,6 +213,8 @@ class Watch:
         return self._taken(self._watched.write_failure(failure))
 
     def _look(self, event: bytes, data: bytes) -> None:
+        if _is_noise(event, data):
+            return
         if self._watched.is_plain(event, data, self._gauge.committed):
             self._gauge.committed = True
             self._decoder.skip()
@@ -244,6 +248,11 @@ class Watch:
         self.stop_reason = gauge.stop_reason
         self.usage = gauge.counts
         return out
+
+
+def _is_noise(event: bytes, data: bytes) -> bool:
+    """A line of JSON that is no event: it says something only where it is an error."""
+    return event == BARE and b'"error"' not in data
 
 
 def closed(rest: bytes) -> bytes:

@@ -43,9 +43,18 @@ def hold(body: bytes) -> None:
             if target is source:  # to its own dialect a reply goes with whatever odd members it had
                 json.loads(written)
             else:
-                FACTS[target.name].judge(written)
+                FACTS[target.name].judge(without_probabilities(written))
             replay(reply, target.encoder(options))
         replay(reply, Recorder())
+
+
+def without_probabilities(written: bytes) -> bytes:
+    """The objects of tokens pass as the host wrote them, so what is wrong inside one stays wrong."""
+    return json.dumps(json.loads(written, object_hook=_without)).encode()
+
+
+def _without(members: dict[str, Any]) -> dict[str, Any]:
+    return {**members, "logprobs": [] if isinstance(members["logprobs"], list) else None} if "logprobs" in members else members
 
 
 @settings(max_examples=examples(200, 40), deadline=None)
