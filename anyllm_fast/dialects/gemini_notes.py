@@ -301,6 +301,11 @@ def _index(value: Any) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
+def _tops(token: dict[str, Any]) -> list[dict[str, Any]]:
+    found = token.get("top_logprobs")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def _logprobs(arrays: list[bytes]) -> bytes | None:
     """A logprobsResult for Chat's token objects; None where there is none, or they are not ones."""
     try:
@@ -310,7 +315,7 @@ def _logprobs(arrays: list[bytes]) -> bytes | None:
     if not tokens:
         return None
     chosen = [_chosen(token) for token in tokens]
-    tops = [[one for one in token.get("top_logprobs") or () if isinstance(one, dict)] for token in tokens]
+    tops = [_tops(token) for token in tokens]
     result: dict[str, Any] = {"chosenCandidates": chosen}
     if any(tops):
         result["topCandidates"] = [{"candidates": [_chosen(one) for one in top]} for top in tops]
