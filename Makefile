@@ -39,7 +39,7 @@ check: $(STAMP)
 	@$(BIN)/anyllm-fast check
 
 test: $(TEST_STAMP)
-	$(BIN)/python -m pytest -q -m "not e2e" -n auto --dist loadgroup
+	$(BIN)/python -m pytest -q -m "not e2e" -n auto --dist loadfile
 
 e2e: $(TEST_STAMP)
 	$(BIN)/python -m pytest -q -m e2e tests/e2e
