@@ -30,7 +30,7 @@ class Outcome:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.output.split("\n") if line.startswith("{")]
 
     @property
     def said(self) -> str:
