@@ -87,7 +87,7 @@ class App:
     async def _close(self) -> None:
         if self._gateway is not None:
             await self._gateway.background.close()
-            await self._gateway.state.close()
+            await self._gateway.shelf.close()
         for upstream in set(self._upstreams.values()):
             await upstream.close()
         for policy in self._policies:

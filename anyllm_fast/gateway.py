@@ -20,7 +20,7 @@ from anyllm_fast.relay import Relay, answer
 from anyllm_fast.responses.background import Background, asks_background
 from anyllm_fast.responses.replay import Replay
 from anyllm_fast.responses.state import Keeper, State, Turn
-from anyllm_fast.responses.store import MemoryStore, Store
+from anyllm_fast.responses.store import MemoryStore, Shelf, Store
 from anyllm_fast.router import Router
 from anyllm_fast.upstream import Timeouts, Upstream, UpstreamReply, UpstreamRequest
 
@@ -47,9 +47,10 @@ class Gateway:
         self._settles = tuple((place, policy.settle) for place, policy in enumerate(policies) if _has(policy, "settle"))[::-1]
         self._last = len(policies)
         self._departures = Departures()
-        self.state = State(store or MemoryStore())
-        self.background = Background(self.state)
-        self.replay = Replay(self.state.store)
+        self.shelf = Shelf(store or MemoryStore())
+        self.state = State(self.shelf)
+        self.background = Background(self.state, self.shelf.store)
+        self.replay = Replay(self.shelf)
         self.operations = operations.OPERATIONS
         limits = settings.timeouts
         self._whole = Timeouts(limits.connect, limits.first_byte, limits.idle, 0.0)
@@ -100,7 +101,7 @@ class Gateway:
     async def generate(self, call: Call) -> None:
         self.look(call)
         target = self.aim(call)
-        if not call.route.stateful or target.surface(call.target_model, call.dialect.name).dialect == call.dialect.name:
+        if not call.route.stateful or (call.surface is not None and call.surface.dialect == call.dialect.name):
             await self.complete(call, target, None)
             return
         background = asks_background(call.body)

@@ -13,7 +13,7 @@ from anyllm_fast.neutral.members import string_of
 from anyllm_fast.neutral.request import Request, Text, Thinking, ToolCall, ToolResult, Turn
 from anyllm_fast.neutral.stream import Remembered
 from anyllm_fast.responses.replay import Replay
-from anyllm_fast.responses.store import MemoryStore
+from anyllm_fast.responses.store import MemoryStore, Shelf
 from tests.asgi import ANTHROPIC, ask, open_app
 from tests.test_gateway import SSE, good
 
@@ -104,7 +104,7 @@ CALL = ToolCall(ident=Raw(b'"c1"'), name=Raw(b'"f"'), args=Raw(b"{}"))
 
 
 async def kept() -> Replay:
-    replay = Replay(MemoryStore())
+    replay = Replay(Shelf(MemoryStore()))
     replay.keep(b"me", "anthropic", [Remembered(b"c1", b"text", b"SIG")])
     await asyncio.sleep(0)
     return replay

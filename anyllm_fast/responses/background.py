@@ -19,7 +19,7 @@ from anyllm_fast.call import Call
 from anyllm_fast.errors import RateLimited
 from anyllm_fast.neutral.members import encode
 from anyllm_fast.responses.state import State, Turn
-from anyllm_fast.responses.store import Kept, StoreFailed
+from anyllm_fast.responses.store import Kept, Store, StoreFailed
 
 MAX_RUNNING: Final = 256
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -54,8 +54,9 @@ class Collected:
 class Background:
     """The running calls of one worker."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, store: Store) -> None:
         self._state = state
+        self._store = store
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def begin(self, call: Call, turn: Turn, run: _Run) -> bytes:
@@ -76,7 +77,7 @@ class Background:
         if task is not None:
             task.cancel()
         reply = _with(kept.reply, status="cancelled")
-        await self._state.store.put(msgspec.structs.replace(kept, reply=reply, running=False))
+        await self._store.put(msgspec.structs.replace(kept, reply=reply, running=False))
         return reply
 
     async def close(self) -> None:
@@ -108,7 +109,7 @@ class Background:
 
     async def _put(self, ident: str, turn: Turn, reply: bytes, *, running: bool) -> None:
         try:
-            await self._state.store.put(Kept(ident, turn.owner, reply, turn.items, time.time(), running))
+            await self._store.put(Kept(ident, turn.owner, reply, turn.items, time.time(), running))
         except StoreFailed:
             if running:
                 raise

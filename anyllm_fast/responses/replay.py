@@ -9,7 +9,6 @@ Only the calls behind the last words of the user are looked up: vendors ask for 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from typing import Final
@@ -20,7 +19,7 @@ from msgspec import Raw
 from anyllm_fast import faults
 from anyllm_fast.neutral.request import Part, Request, Text, Thinking, ToolCall, Turn
 from anyllm_fast.neutral.stream import Remembered
-from anyllm_fast.responses.store import Kept, Store, StoreFailed
+from anyllm_fast.responses.store import Kept, Shelf, StoreFailed
 
 MAX_CALLS: Final = 32
 _encode = msgspec.json.Encoder().encode
@@ -37,12 +36,10 @@ _decode = msgspec.json.Decoder(_Entry).decode
 
 
 class Replay:
-    """Of one worker. Puts run beside the calls."""
+    """Of one worker."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._on_the_way: dict[str, Kept] = {}  # not in the store yet
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
     def keep(self, owner: bytes, origin: str, remembered: list[Remembered]) -> None:
         by_call: dict[bytes, list[tuple[Raw, Raw, bool]]] = {}
@@ -50,20 +47,7 @@ class Replay:
             piece = (Raw(b'"%b"' % one.text), Raw(b'"%b"' % one.signature), one.redacted)
             by_call.setdefault(one.call, []).append(piece)
         for call, pieces in by_call.items():
-            kept = Kept(_key(call), owner, _encode(_Entry(origin, pieces)), b"", time.time())
-            self._on_the_way[kept.id] = kept
-            task = asyncio.get_running_loop().create_task(self._put(kept))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _put(self, kept: Kept) -> None:
-        try:
-            await self._store.put(kept)
-        except StoreFailed as error:  # the reply is out; only what was thought will be missing from the next turn
-            faults.report(kept.id, error)
-        finally:
-            if self._on_the_way.get(kept.id) is kept:
-                del self._on_the_way[kept.id]
+            self._shelf.keep(Kept(_key(call), owner, _encode(_Entry(origin, pieces)), b"", time.time()))
 
     async def restore(self, owner: bytes, origin: str, request: Request) -> None:
         """Puts back, before calls of the turns in question, what an upstream of the dialect `origin` signed before them."""
@@ -93,12 +77,8 @@ class Replay:
         return [part for part in out if not (signed and type(part) is Thinking and not part.origin)]
 
     async def _entry(self, owner: bytes, call: bytes) -> _Entry | None:
-        key = _key(call)
-        known = self._on_the_way.get(key)
-        if known is not None and known.owner == owner:
-            return _decode(known.reply)
         try:
-            kept = await self._store.get(owner, key)
+            kept = await self._shelf.get(owner, _key(call))
         except StoreFailed as error:
             faults.report("replay", error)
             return None

@@ -6,7 +6,6 @@ input, byte for byte as they were, so a longer conversation still begins like th
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
 from collections.abc import Iterable
@@ -15,12 +14,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from anyllm_fast import faults
 from anyllm_fast.call import Call
 from anyllm_fast.errors import Internal, InvalidRequest
 from anyllm_fast.neutral.members import decode_object, encode, is_string, open_body, text_of
 from anyllm_fast.neutral.request import Members
-from anyllm_fast.responses.store import Kept, Store, StoreFailed
+from anyllm_fast.responses.store import Kept, Shelf, StoreFailed
 
 SUMMARY: Final = "anyllm:summary:"
 """How the content of a compaction item begins that we made: the summary follows, in base64."""
@@ -60,12 +58,10 @@ class Turn(msgspec.Struct):
 
 
 class State:
-    """Of one worker. Puts run beside the calls; `close` waits for them."""
+    """Of one worker."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._on_the_way: dict[str, Kept] = {}  # not in the store yet
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
     async def resume(self, call: Call) -> Turn:
         """Makes of the call's body one that says everything itself. Raises InvalidRequest."""
@@ -122,19 +118,15 @@ class State:
 
     async def get(self, owner: bytes, ident: str) -> Kept | None:
         """Raises Internal where the store is lost."""
-        known = self._on_the_way.get(ident)
-        if known is not None and known.owner == owner:
-            return known
         try:
-            return await self.store.get(owner, ident)
+            return await self._shelf.get(owner, ident)
         except StoreFailed as error:
             raise Internal(str(error)) from error
 
     async def delete(self, kept: Kept) -> None:
         """Raises Internal where the store is lost."""
-        self._on_the_way.pop(kept.id, None)
         try:
-            await self.store.delete(kept.owner, kept.id)
+            await self._shelf.delete(kept)
         except StoreFailed as error:
             raise Internal(str(error)) from error
 
@@ -146,26 +138,7 @@ class State:
 
     def _keep(self, turn: Turn, payload: bytes) -> None:
         if turn.keep:
-            kept = Kept(_decode_reply(payload).id, turn.owner, payload, turn.items, time.time())
-            self._on_the_way[kept.id] = kept
-            task = asyncio.get_running_loop().create_task(self._put(kept))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _put(self, kept: Kept) -> None:
-        try:
-            if kept.id in self._on_the_way:  # not deleted meanwhile
-                await self.store.put(kept)
-        except StoreFailed as error:  # the client has its reply; only the next turn will miss it
-            faults.report(kept.id, error)
-        finally:
-            if self._on_the_way.get(kept.id) is kept:
-                del self._on_the_way[kept.id]
-
-    async def close(self) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5.0)
-        await self.store.close()
+            self._shelf.keep(Kept(_decode_reply(payload).id, turn.owner, payload, turn.items, time.time()))
 
 
 class Keeper:

@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from anyllm_fast import faults
+
 MAX_ENTRIES: Final = 20_000
 MAX_BYTES: Final = 256 << 20
 MAX_ENTRY: Final = 32 << 20
@@ -63,6 +65,52 @@ def open_store(path: str, ttl: float) -> Store:
 
 class StoreFailed(Exception):
     """The store cannot be read or written: a full disk, a lost file."""
+
+
+class Shelf:
+    """A store for callers that do not wait: what is kept is there at once and written beside the calls.
+
+    One for all that use a store in a worker, so that closing it waits for all of them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_the_way: dict[str, Kept] = {}  # not in the store yet
+
+    def keep(self, kept: Kept) -> None:
+        """A store that fails is told to the log: the client has its reply, only what comes later will miss this."""
+        self._on_the_way[kept.id] = kept
+        task = asyncio.get_running_loop().create_task(self._put(kept))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def get(self, owner: bytes, ident: str) -> Kept | None:
+        """Raises StoreFailed."""
+        known = self._on_the_way.get(ident)
+        if known is not None and known.owner == owner:
+            return known
+        return await self.store.get(owner, ident)
+
+    async def delete(self, kept: Kept) -> None:
+        """Raises StoreFailed."""
+        self._on_the_way.pop(kept.id, None)
+        await self.store.delete(kept.owner, kept.id)
+
+    async def close(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+        await self.store.close()
+
+    async def _put(self, kept: Kept) -> None:
+        try:
+            if kept.id in self._on_the_way:  # not deleted meanwhile
+                await self.store.put(kept)
+        except StoreFailed as error:
+            faults.report(kept.id, error)
+        finally:
+            if self._on_the_way.get(kept.id) is kept:
+                del self._on_the_way[kept.id]
 
 
 class MemoryStore:
